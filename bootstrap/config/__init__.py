@@ -1,0 +1,135 @@
+"""The environments, typed: every module here that binds `environment` is one.
+
+`load` imports one and checks it against all the others; `unready` names what still keeps it from being used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from ipaddress import ip_address, ip_network
+from types import ModuleType
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from bootstrap.config.base import Environment
+from bootstrap.errors import InvalidEnvironment
+
+_PARTS = frozenset({"model", "base", "pins", "site"})
+# RFC 5737 and RFC 3849: addresses for documentation; RFC 2606 and RFC 6761: names for it.
+_DOCUMENTATION = tuple(map(ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")))
+_EXAMPLE = (".example", ".example.org", ".example.com", ".example.net", ".invalid")
+
+
+def names() -> list[str]:
+    """The environments that are there."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _PARTS)
+
+
+def load(name: str) -> Environment:
+    """The environment of that name, checked alone and against the others; raises InvalidEnvironment."""
+    if name not in names():
+        raise InvalidEnvironment([f"{name}: no such environment; there are {', '.join(names())} (bootstrap/config/)"])
+    wanted = _module(name)
+    others = [_module(other) for other in names() if other != name]
+    faults = clashes([wanted, *others])
+    if faults:
+        raise InvalidEnvironment(faults)
+    return wanted
+
+
+def _module(name: str) -> Environment:
+    try:
+        module: ModuleType = importlib.import_module(f"bootstrap.config.{name}")
+        if name == "demo":  # a lab may have started since the first import
+            module = importlib.reload(module)
+    except ValidationError as error:
+        raise InvalidEnvironment(list(fault_lines(f"bootstrap/config/{name}.py", error))) from None
+    environment = getattr(module, "environment", None)
+    if not isinstance(environment, Environment) or environment.name != name:
+        raise InvalidEnvironment([f"bootstrap/config/{name}.py: must bind `environment = Environment(name={name!r}, …)`"])
+    return environment
+
+
+def fault_lines(place: str, error: ValidationError) -> Iterable[str]:
+    """pydantic's errors as lines of place, value, fix."""
+    for fault in error.errors():
+        field = ".".join([error.title, *map(str, fault["loc"])])
+        said = fault["msg"].removeprefix("Value error, ")
+        for line in said.splitlines():
+            if fault["type"] == "extra_forbidden":
+                yield f"{place}: {field} is no known key; remove it or correct its spelling"
+            elif fault["type"] == "value_error" and fault["loc"] == ():
+                yield f"{place}: {line}"
+            else:
+                yield f"{place}: {field} {str(fault.get('input'))[:80]!r}: {line}"
+
+
+def clashes(environments: list[Environment]) -> list[str]:
+    """VMIDs, names and addresses that two environments both claim."""
+    faults = []
+    for index, one in enumerate(environments):
+        for other in environments[index + 1 :]:
+            if one.name == other.name:
+                faults.append(f"{one.name}: two environments have this name; rename one")
+            first, last = max(one.vmids[0], other.vmids[0]), min(one.vmids[1], other.vmids[1])
+            if first <= last:
+                faults.append(f"{one.name}.vmids and {other.name}.vmids both hold {first}-{last}; move one range")
+            shared = sorted(_addresses(one) & _addresses(other), key=str)
+            faults += [f"{one.name} and {other.name} both use address {a}; move first_host in one of them" for a in shared]
+    return faults
+
+
+def _addresses(environment: Environment) -> set[object]:
+    return {address for host in environment.host_owners() for address in environment.addresses(host)}
+
+
+def unready(environment: Environment) -> list[str]:
+    """What the operator still has to fill in: documentation values, unknown pins, no SSH key. One line each."""
+    place = "bootstrap/config/site.py"
+    if environment.source == "lab":
+        missing = bool(environment.k3s.pin.missing())
+        return ["demo: no lab is running; type: rzp-bootstrap lab start"] if missing else []
+    faults = []
+    for field, value in _site_values(environment):
+        if _is_documentation(value):
+            faults.append(f"{place}: {field} {value} is a documentation value; put your own there")
+    keys = environment.access.ssh_keys
+    faults += [f"{place}: ACCESS.ssh_keys holds the shipped placeholder; paste your public key" for k in keys if k.endswith("replace-me")]
+    if not keys and not environment.access.key_file:
+        faults.append(f"{place}: ACCESS.ssh_keys is empty; paste your public key")
+    return faults + unpinned(environment)
+
+
+def unpinned(environment: Environment) -> list[str]:
+    """Pins that are `None`, each with what to run on a connected machine."""
+    place = "bootstrap/config/pins.py"
+    found = [f"{place}: the image's {name} is None; read it in the publisher's SHA512SUMS" for name in environment.image.missing()]
+    hints = (
+        ("K3s", environment.k3s.pin, "read sha256sum-amd64.txt of the release that you want"),
+        ("Argo CD", environment.gitops.argocd, "download install.yaml of the tag that you want and run sha256sum"),
+    )
+    return found + [f"{place}: {what}'s {name} is None; {hint}" for what, pin, hint in hints for name in pin.missing()]
+
+
+def _site_values(environment: Environment) -> Iterable[tuple[str, str]]:
+    network = environment.network
+    yield from (("PROXMOX.endpoints", url) for url in environment.proxmox.endpoints)
+    yield "NETWORK.ipv4.network", str(network.ipv4.network)
+    if network.ipv6:
+        yield "NETWORK.ipv6.network", str(network.ipv6.network)
+    yield from (("NETWORK.dns", str(server)) for server in network.dns)
+    yield "NETWORK.search_domain", network.search_domain or ""
+    yield "GIT_REPOSITORY", environment.gitops.repository
+
+
+def _is_documentation(value: str) -> bool:
+    host = urlsplit(value).hostname if "://" in value else value.split("/")[0]
+    try:
+        address = ip_address(host or "")
+    except ValueError:
+        name = "." + (host or "").rstrip(".")
+        return name.endswith(_EXAMPLE)
+    return any(address.version == network.version and address in network for network in _DOCUMENTATION)

@@ -1,0 +1,140 @@
+"""An environment: what model.py's parts amount to together, and the rules between them."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from bootstrap.config.model import Access, GitOps, Hostname, Image, K3s, Model, Network, Pool, Proxmox, ServerPool, Vm
+
+
+class Environment(Model):
+    """One environment; `bootstrap/config/NAME.py` binds it to the name `environment`."""
+
+    name: Hostname
+    proxmox: Proxmox
+    network: Network
+    access: Access
+    image: Image
+    vmids: tuple[int, int]
+    servers: ServerPool
+    agents: tuple[Pool, ...] = ()
+    machines: tuple[Vm, ...] = ()
+    k3s: K3s
+    gitops: GitOps
+    protection: bool = False
+    timezone: str = "Etc/UTC"
+    ntp: tuple[str, ...] = ()
+    cpu_type: str = "x86-64-v2-AES"
+    source: Literal["operator", "lab"] = Field(default="operator", description="lab: the values come from a running lab")
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        return (self.servers, *self.agents)
+
+    def vmid_owners(self) -> dict[int, list[str]]:
+        """VMID → what asks for it."""
+        owners: dict[int, list[str]] = {}
+        for pool in self.pools:
+            for index in range(pool.count):
+                owners.setdefault(pool.first_vmid + index, []).append(f"{pool.name}-{index + 1}")
+        for machine in self.machines:
+            owners.setdefault(machine.vmid, []).append(machine.name)
+        return owners
+
+    def host_owners(self) -> dict[int, list[str]]:
+        """Host number in the networks → what asks for it."""
+        owners: dict[int, list[str]] = {}
+        for pool in self.pools:
+            for index in range(pool.count):
+                owners.setdefault(pool.first_host + index, []).append(f"{pool.name}-{index + 1}")
+        for machine in self.machines:
+            owners.setdefault(machine.host, []).append(machine.name)
+        return owners
+
+    def addresses(self, host: int) -> tuple[IPv4Address | IPv6Address, ...]:
+        """The addresses of a host number, IPv4 first."""
+        four = self.network.ipv4.network[host]
+        return (four,) if self.network.ipv6 is None else (four, self.network.ipv6.network[host])
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        faults = [*_vmid_faults(self), *_host_faults(self), *_name_faults(self), *_placement_faults(self), *_family_faults(self)]
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+
+def _vmid_faults(env: Environment) -> list[str]:
+    first, last = env.vmids
+    faults = []
+    for pool in env.pools:
+        end = pool.first_vmid + pool.count - 1
+        if pool.count and not (first <= pool.first_vmid and end <= last):
+            faults.append(
+                f"{pool.name}.count {pool.count} from VMID {pool.first_vmid} does not fit VMIDs {first}-{last};"
+                " lower the count or widen vmids"
+            )
+    faults += [
+        f"machines.{m.name}.vmid {m.vmid} is outside VMIDs {first}-{last}; choose one inside"
+        for m in env.machines
+        if not first <= m.vmid <= last
+    ]
+    return faults + [
+        f"VMID {vmid} is asked for by {' and '.join(owners)}; move first_vmid of one of them"
+        for vmid, owners in env.vmid_owners().items()
+        if len(owners) > 1
+    ]
+
+
+def _host_faults(env: Environment) -> list[str]:
+    faults = []
+    gateways = {env.network.ipv4.gateway} | ({env.network.ipv6.gateway} if env.network.ipv6 else set())
+    for host, owners in env.host_owners().items():
+        who = " and ".join(owners)
+        if len(owners) > 1:
+            faults.append(f"host number {host} ({env.network.ipv4.network}) is asked for by {who}; move first_host of one")
+        if host >= env.network.ipv4.network.num_addresses - 1:
+            faults.append(f"{who}: host number {host} does not fit {env.network.ipv4.network}; lower first_host")
+            continue
+        faults += [
+            f"{who}: address {address} is the gateway's; move first_host"
+            for address in env.addresses(host)
+            if address in gateways
+        ]
+    return faults
+
+
+def _name_faults(env: Environment) -> list[str]:
+    names = [pool.name for pool in env.pools] + [machine.name for machine in env.machines]
+    return [f"name {name} is given twice; rename one of them" for name in sorted(set(names)) if names.count(name) > 1]
+
+
+def _placement_faults(env: Environment) -> list[str]:
+    known = env.proxmox.nodes
+    asked = [(f"{pool.name}.nodes", node) for pool in env.pools for node in pool.nodes]
+    asked += [(f"machines.{machine.name}.node", machine.node) for machine in env.machines if machine.node]
+    return [f"{place} names {node}, but proxmox.nodes are {', '.join(known)}; add it there" for place, node in asked if node not in known]
+
+
+def _family_faults(env: Environment) -> list[str]:
+    wanted = [4] if env.network.ipv6 is None else [4, 6]
+    faults = []
+    for field in ("cluster_cidr", "service_cidr"):
+        families = [network.version for network in getattr(env.k3s, field)]
+        if families != wanted:
+            faults.append(
+                f"k3s.{field} has IPv{' and IPv'.join(map(str, families))}, the machines have IPv{' and IPv'.join(map(str, wanted))};"
+                " give one network per family, IPv4 first (K3s cannot change it later)"
+            )
+    ranges = [*env.k3s.cluster_cidr, *env.k3s.service_cidr, env.network.ipv4.network]
+    ranges += [env.network.ipv6.network] if env.network.ipv6 else []
+    for index, one in enumerate(ranges):
+        faults += [f"networks {one} and {other} overlap; move one of them" for other in ranges[index + 1 :] if _overlap(one, other)]
+    return faults
+
+
+def _overlap(one: object, other: object) -> bool:
+    return type(one) is type(other) and bool(one.overlaps(other))  # type: ignore[attr-defined]

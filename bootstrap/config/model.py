@@ -1,0 +1,258 @@
+"""The shape of an environment: frozen, unknown keys refused, every fault one line with the fix.
+
+Sizes are in GiB, memory in MiB. Networks are given once; a machine's address is its network plus a host number.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+_LABEL = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+_FINGERPRINT = re.compile(r"^([0-9A-F]{2}:){31}[0-9A-F]{2}$")
+_TAINT = re.compile(r"^[\w./-]+(=[\w.-]*)?:(NoSchedule|PreferNoSchedule|NoExecute)$")
+# Keys of K3s that this project writes itself (facts: K3s configuration); they are not free for `settings`.
+_OWN_K3S_KEYS = frozenset(
+    "token token-file agent-token agent-token-file server cluster-init node-name node-ip node-label node-taint tls-san"
+    " disable cluster-cidr service-cidr".split()
+)
+
+
+def _hostname(value: str) -> str:
+    if not _LABEL.match(value):
+        raise ValueError("is no hostname; use lower-case letters, digits and dashes, at most 63")
+    return value
+
+
+def _fingerprint(value: str) -> str:
+    if not _FINGERPRINT.match(value.upper()):
+        raise ValueError("is no SHA-256 fingerprint; use 32 pairs AB:CD:… (Proxmox: Node, System, Certificates)")
+    return value.upper()
+
+
+Hostname = Annotated[str, AfterValidator(_hostname)]
+Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Model(BaseModel):
+    """Frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Pin(Model):
+    """A published file: version, URL, checksum. `None` is "not known": refused where it is needed."""
+
+    version: str | None
+    url: str | None
+    sha256: Sha256 | None
+
+    def missing(self) -> list[str]:
+        return [name for name, value in self if value is None]
+
+
+class Image(Model):
+    """A cloud image that Proxmox downloads itself, or a local file (`file`) that is uploaded."""
+
+    filename: str = Field(pattern=r"^[a-zA-Z0-9_.-]+\.(qcow2|raw)$")
+    url: str | None
+    checksum_algorithm: Literal["sha256", "sha512"] = "sha512"
+    checksum: str | None = Field(pattern=r"^[0-9a-f]{64,128}$")
+    file: Path | None = None
+
+    def missing(self) -> list[str]:
+        source = [] if self.url or self.file else ["url"]
+        return source + ([] if self.checksum else ["checksum"])
+
+
+class Subnet4(Model):
+    """The IPv4 network of the machines, given once."""
+
+    network: IPv4Network
+    gateway: IPv4Address
+
+    @model_validator(mode="after")
+    def _gateway_inside(self) -> Self:
+        if self.gateway not in self.network:
+            raise ValueError(f"gateway {self.gateway} is not inside {self.network}; correct the one or the other")
+        return self
+
+
+class Subnet6(Model):
+    """The IPv6 network of the machines, given once."""
+
+    network: IPv6Network
+    gateway: IPv6Address
+
+    @model_validator(mode="after")
+    def _gateway_inside(self) -> Self:
+        if self.gateway not in self.network:
+            raise ValueError(f"gateway {self.gateway} is not inside {self.network}; correct the one or the other")
+        return self
+
+
+class Network(Model):
+    """Bridge, static addresses and name servers of every machine."""
+
+    bridge: str = "vmbr0"
+    vlan: int | None = Field(default=None, ge=1, le=4094)
+    ipv4: Subnet4
+    ipv6: Subnet6 | None = None
+    dns: tuple[IPv4Address | IPv6Address, ...]
+    search_domain: str | None = None
+
+    @field_validator("dns")
+    @classmethod
+    def _some_dns(cls, value: tuple[IPv4Address | IPv6Address, ...]) -> tuple[IPv4Address | IPv6Address, ...]:
+        if not value:
+            raise ValueError("static addresses need at least one DNS server; add it")
+        if len(value) > 3:
+            raise ValueError("more than three DNS servers are cut by the resolver; name at most three")
+        return value
+
+
+class Proxmox(Model):
+    """Where the API is and who we are there. The secret is `proxmox.token` (or `proxmox.password`)."""
+
+    endpoints: tuple[str, ...] = Field(min_length=1)
+    nodes: tuple[Hostname, ...] = Field(min_length=1)
+    user: str = Field(default="rzp@pve", pattern=r"^[^@!\s]+@[a-z]+$")
+    token_name: str | None = Field(default="infra", pattern=r"^[A-Za-z][\w.-]+$")
+    fingerprint: Fingerprint | None = None
+    ca_file: Path | None = None
+    image_storage: str = "local"
+    disk_storage: str = "local-lvm"
+    parallel: int = Field(default=3, ge=1, le=16)
+
+    @field_validator("endpoints")
+    @classmethod
+    def _https(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            if not re.match(r"^https://[^/\s]+(:\d+)?$", url):
+                raise ValueError(f"{url} is no endpoint; write https://ADDRESS:8006 without a path")
+        return value
+
+    @model_validator(mode="after")
+    def _one_trust(self) -> Self:
+        if self.fingerprint and self.ca_file:
+            raise ValueError("fingerprint and ca_file are both set; keep one of them")
+        return self
+
+
+class DataDisk(Model):
+    """A further disk, formatted when empty and mounted by the deploy."""
+
+    gib: int = Field(ge=1)
+    mount: str = Field(pattern=r"^/[\w./-]+$")
+
+
+class Shape(Model):
+    """What a machine is made of."""
+
+    cores: int = Field(ge=1, le=128)
+    memory_mib: int = Field(ge=512)
+    os_disk_gib: int = Field(default=20, ge=4)
+    data_disks: tuple[DataDisk, ...] = ()
+
+
+class Pool(Shape):
+    """Machines alike, numbered from 1: NAME-1 has VMID `first_vmid` and host number `first_host`."""
+
+    name: Hostname
+    count: int = Field(ge=0, le=100)
+    first_vmid: int = Field(ge=100, le=999_999_999)
+    first_host: int = Field(ge=1)
+    labels: dict[str, str] = Field(default_factory=dict)
+    taints: tuple[str, ...] = ()
+    nodes: tuple[Hostname, ...] = ()
+
+    @field_validator("taints")
+    @classmethod
+    def _taint(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for taint in value:
+            if not _TAINT.match(taint):
+                raise ValueError(f"{taint!r} is no taint; write key=value:NoSchedule (or PreferNoSchedule, NoExecute)")
+        return value
+
+    @field_validator("labels")
+    @classmethod
+    def _label(cls, value: dict[str, str]) -> dict[str, str]:
+        for key in value:
+            if "kubernetes.io/" in key or "k8s.io/" in key:
+                raise ValueError(f"label {key!r} is reserved and would stop the kubelet; use a prefix of your own")
+        return value
+
+
+class ServerPool(Pool):
+    """The K3s servers: an odd number, because an even one loses quorum with the same number of failures."""
+
+    name: Hostname = "server"
+
+    @field_validator("count")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError(f"{value} servers: an even number (or none) gains no quorum; use {value + 1} or {max(1, value - 1)}")
+        return value
+
+
+class Vm(Shape):
+    """A machine outside the cluster."""
+
+    name: Hostname
+    vmid: int = Field(ge=100, le=999_999_999)
+    host: int = Field(ge=1)
+    node: Hostname | None = None
+
+
+class K3s(Model):
+    """The cluster. `settings` are further keys of K3s' config.yaml; the deploy checks them against K3s' own list."""
+
+    pin: Pin
+    disable: tuple[str, ...] = ("traefik", "servicelb")
+    cluster_cidr: tuple[IPv4Network | IPv6Network, ...] = Field(min_length=1, max_length=2)
+    service_cidr: tuple[IPv4Network | IPv6Network, ...] = Field(min_length=1, max_length=2)
+    tls_san: tuple[str, ...] = ()
+    settings: dict[str, str | int | bool | list[str]] = Field(default_factory=dict)
+
+    @field_validator("settings")
+    @classmethod
+    def _free(cls, value: dict[str, str | int | bool | list[str]]) -> dict[str, str | int | bool | list[str]]:
+        for key in sorted(_OWN_K3S_KEYS & value.keys()):
+            raise ValueError(f"{key} is written by this project itself; remove it from settings")
+        return value
+
+
+class GitOps(Model):
+    """What Argo CD watches. `credential`: the repository is private, its credential is among the secrets."""
+
+    repository: str = Field(pattern=r"^(https?://|ssh://|git@)\S+$")
+    revision: str = Field(min_length=1)
+    argocd: Pin
+    credential: bool = False
+
+
+class Access(Model):
+    """Who may log in. `key_file` is the private key for pyinfra; without it the SSH agent and ~/.ssh/config serve."""
+
+    user: Hostname = "rzp"
+    ssh_keys: tuple[str, ...] = ()
+    key_file: str | None = None
+
+    def public_keys(self, project: Path) -> tuple[str, ...]:
+        """The keys that may log in: `ssh_keys`, and the public half beside `key_file` (relative to the project)."""
+        public = project / f"{self.key_file}.pub"
+        return self.ssh_keys + ((public.read_text().strip(),) if self.key_file and public.exists() else ())
+
+    @field_validator("ssh_keys")
+    @classmethod
+    def _public(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for key in value:
+            if not re.match(r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-\S+|sk-\S+) [A-Za-z0-9+/=]{40,}( .*)?$", key):
+                raise ValueError(f"{key[:30]!r} is no public SSH key; paste the line of ~/.ssh/id_ed25519.pub")
+        return value
