@@ -95,7 +95,8 @@ class K3sCluster:
 
     def _addresses(self, host: int) -> tuple[IPv4Interface | IPv6Interface, ...]:
         network = self.environment.network
-        four = ipaddress.IPv4Interface(f"{network.ipv4.network[host]}/{network.ipv4.network.prefixlen}")
-        if network.ipv6 is None:
-            return (four,)
-        return (four, ipaddress.IPv6Interface(f"{network.ipv6.network[host]}/{network.ipv6.network.prefixlen}"))
+        lengths = [subnet.network.prefixlen for subnet in (network.ipv4, network.ipv6) if subnet]
+        return tuple(
+            ipaddress.ip_interface(f"{address}/{length}")
+            for address, length in zip(self.environment.addresses(host), lengths, strict=True)
+        )

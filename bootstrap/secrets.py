@@ -105,7 +105,9 @@ class Secrets:
     def rekey(self) -> list[str]:
         """Encrypt the file anew for the recipients that are listed now; returns them."""
         if not self.file.exists():
-            raise SecretsError(f"{self.file}: there are no secrets of {self.environment} yet; nothing to rekey")
+            raise SecretsError(
+                f"{self.file}: there are no secrets of {self.environment} yet; nothing to rekey"
+            )
         self._write(self._load())
         return self._recipients()
 
@@ -125,7 +127,9 @@ class Secrets:
         try:
             return dict(json.loads(pyrage.decrypt(self.file.read_bytes(), [_identity(path)])))
         except pyrage.DecryptError as error:
-            raise SecretsError(f"{path}: this identity cannot open {self.file.name} ({error}); {fix}") from None
+            raise SecretsError(
+                f"{path}: this identity cannot open {self.file.name} ({error}); {fix}"
+            ) from None
         except ValueError as error:
             raise SecretsError(f"{self.file}: not a secrets file ({error}); restore it from git") from None
 
@@ -148,11 +152,15 @@ class Secrets:
         path = self.identity_file
         if not path.exists():
             if os.environ.get("RZP_AGE_IDENTITY"):
-                raise SecretsError(f"RZP_AGE_IDENTITY: {path} does not exist; make it with age-keygen or unset the variable")
+                raise SecretsError(
+                    f"RZP_AGE_IDENTITY: {path} does not exist; make it with age-keygen or unset the variable"
+                )
             write_private(path, f"{pyrage.x25519.Identity.generate()}\n")
         if path != self._own_identity and not self._recipients():
             self.recipients_file.parent.mkdir(parents=True, exist_ok=True)
-            self.recipients_file.write_text(f"# who can read the secrets in this folder, one a line\n{_public(path)}\n")
+            self.recipients_file.write_text(
+                f"# who can read the secrets in this folder, one a line\n{_public(path)}\n"
+            )
 
 
 def make_own_identity(environment: str, project: Path) -> None:
@@ -164,7 +172,9 @@ def make_own_identity(environment: str, project: Path) -> None:
 
 def _checked(name: str) -> str:
     if not _NAME.match(name):
-        raise SecretsError(f"{name!r} is no secret's name; use lower-case words joined by dots, as in proxmox.token")
+        raise SecretsError(
+            f"{name!r} is no secret's name; use lower-case words joined by dots, as in proxmox.token"
+        )
     return name
 
 
@@ -183,7 +193,9 @@ def _public(path: Path) -> str:
     identity = _identity(path)
     if isinstance(identity, pyrage.x25519.Identity):
         return str(identity.to_public())
-    raise SecretsError(f"{path}: an SSH key as identity; add its public half to inventories/secrets/recipients yourself")
+    raise SecretsError(
+        f"{path}: an SSH key as identity; add its public half to inventories/secrets/recipients yourself"
+    )
 
 
 def _recipient(line: str, place: Path) -> Any:
@@ -192,4 +204,6 @@ def _recipient(line: str, place: Path) -> Any:
             return pyrage.ssh.Recipient.from_str(line)
         return pyrage.x25519.Recipient.from_str(line)
     except (pyrage.RecipientError, ValueError) as error:
-        raise SecretsError(f"{place}: {line[:40]!r} is no recipient ({error}); use an age1… or ssh-ed25519 line") from None
+        raise SecretsError(
+            f"{place}: {line[:40]!r} is no recipient ({error}); use an age1… or ssh-ed25519 line"
+        ) from None

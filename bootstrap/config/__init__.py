@@ -19,7 +19,9 @@ from bootstrap.errors import InvalidEnvironment
 
 _PARTS = frozenset({"model", "base", "pins", "site"})
 # RFC 5737 and RFC 3849: addresses for documentation; RFC 2606 and RFC 6761: names for it.
-_DOCUMENTATION = tuple(map(ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")))
+_DOCUMENTATION = tuple(
+    map(ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"))
+)
 _EXAMPLE = (".example", ".example.org", ".example.com", ".example.net", ".invalid")
 
 
@@ -31,7 +33,9 @@ def names() -> list[str]:
 def load(name: str) -> Environment:
     """The environment of that name, checked alone and against the others; raises InvalidEnvironment."""
     if name not in names():
-        raise InvalidEnvironment([f"{name}: no such environment; there are {', '.join(names())} (bootstrap/config/)"])
+        raise InvalidEnvironment(
+            [f"{name}: no such environment; there are {', '.join(names())} (bootstrap/config/)"]
+        )
     wanted = _module(name)
     others = [_module(other) for other in names() if other != name]
     faults = clashes([wanted, *others])
@@ -49,12 +53,14 @@ def _module(name: str) -> Environment:
         raise InvalidEnvironment(list(fault_lines(f"bootstrap/config/{name}.py", error))) from None
     environment = getattr(module, "environment", None)
     if not isinstance(environment, Environment) or environment.name != name:
-        raise InvalidEnvironment([f"bootstrap/config/{name}.py: must bind `environment = Environment(name={name!r}, …)`"])
+        raise InvalidEnvironment(
+            [f"bootstrap/config/{name}.py: must bind `environment = Environment(name={name!r}, …)`"]
+        )
     return environment
 
 
 def fault_lines(place: str, error: ValidationError) -> Iterable[str]:
-    """pydantic's errors as lines of place, value, fix."""
+    """Pydantic's errors as lines of place, value, fix."""
     for fault in error.errors():
         field = ".".join([error.title, *map(str, fault["loc"])])
         said = fault["msg"].removeprefix("Value error, ")
@@ -76,9 +82,14 @@ def clashes(environments: list[Environment]) -> list[str]:
                 faults.append(f"{one.name}: two environments have this name; rename one")
             first, last = max(one.vmids[0], other.vmids[0]), min(one.vmids[1], other.vmids[1])
             if first <= last:
-                faults.append(f"{one.name}.vmids and {other.name}.vmids both hold {first}-{last}; move one range")
+                faults.append(
+                    f"{one.name}.vmids and {other.name}.vmids both hold {first}-{last}; move one range"
+                )
             shared = sorted(_addresses(one) & _addresses(other), key=str)
-            faults += [f"{one.name} and {other.name} both use address {a}; move first_host in one of them" for a in shared]
+            faults += [
+                f"{one.name} and {other.name} both use address {a}; move first_host in one of them"
+                for a in shared
+            ]
     return faults
 
 
@@ -97,7 +108,11 @@ def unready(environment: Environment) -> list[str]:
         if _is_documentation(value):
             faults.append(f"{place}: {field} {value} is a documentation value; put your own there")
     keys = environment.access.ssh_keys
-    faults += [f"{place}: ACCESS.ssh_keys holds the shipped placeholder; paste your public key" for k in keys if k.endswith("replace-me")]
+    faults += [
+        f"{place}: ACCESS.ssh_keys holds the shipped placeholder; paste your public key"
+        for k in keys
+        if k.endswith("replace-me")
+    ]
     if not keys and not environment.access.key_file:
         faults.append(f"{place}: ACCESS.ssh_keys is empty; paste your public key")
     return faults + unpinned(environment)
@@ -106,12 +121,21 @@ def unready(environment: Environment) -> list[str]:
 def unpinned(environment: Environment) -> list[str]:
     """Pins that are `None`, each with what to run on a connected machine."""
     place = "bootstrap/config/pins.py"
-    found = [f"{place}: the image's {name} is None; read it in the publisher's SHA512SUMS" for name in environment.image.missing()]
+    found = [
+        f"{place}: the image's {name} is None; read it in the publisher's SHA512SUMS"
+        for name in environment.image.missing()
+    ]
     hints = (
         ("K3s", environment.k3s.pin, "read sha256sum-amd64.txt of the release that you want"),
-        ("Argo CD", environment.gitops.argocd, "download install.yaml of the tag that you want and run sha256sum"),
+        (
+            "Argo CD",
+            environment.gitops.argocd,
+            "download install.yaml of the tag that you want and run sha256sum",
+        ),
     )
-    return found + [f"{place}: {what}'s {name} is None; {hint}" for what, pin, hint in hints for name in pin.missing()]
+    return found + [
+        f"{place}: {what}'s {name} is None; {hint}" for what, pin, hint in hints for name in pin.missing()
+    ]
 
 
 def _site_values(environment: Environment) -> Iterable[tuple[str, str]]:
@@ -126,7 +150,7 @@ def _site_values(environment: Environment) -> Iterable[tuple[str, str]]:
 
 
 def _is_documentation(value: str) -> bool:
-    host = urlsplit(value).hostname if "://" in value else value.split("/")[0]
+    host = urlsplit(value).hostname if "://" in value else value.split("/", maxsplit=1)[0]
     try:
         address = ip_address(host or "")
     except ValueError:

@@ -7,7 +7,19 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from bootstrap.config.model import Access, GitOps, Hostname, Image, K3s, Model, Network, Pool, Proxmox, ServerPool, Vm
+from bootstrap.config.model import (
+    Access,
+    GitOps,
+    Hostname,
+    Image,
+    K3s,
+    Model,
+    Network,
+    Pool,
+    Proxmox,
+    ServerPool,
+    Vm,
+)
 
 
 class Environment(Model):
@@ -28,7 +40,9 @@ class Environment(Model):
     timezone: str = "Etc/UTC"
     ntp: tuple[str, ...] = ()
     cpu_type: str = "x86-64-v2-AES"
-    source: Literal["operator", "lab"] = Field(default="operator", description="lab: the values come from a running lab")
+    source: Literal["operator", "lab"] = Field(
+        default="operator", description="lab: the values come from a running lab"
+    )
 
     @property
     def pools(self) -> tuple[Pool, ...]:
@@ -55,13 +69,19 @@ class Environment(Model):
         return owners
 
     def addresses(self, host: int) -> tuple[IPv4Address | IPv6Address, ...]:
-        """The addresses of a host number, IPv4 first."""
+        """The addresses of a host number, IPv4 first; the digits read alike in both (20 → 10.0.0.20 and fd00::20)."""
         four = self.network.ipv4.network[host]
-        return (four,) if self.network.ipv6 is None else (four, self.network.ipv6.network[host])
+        return (four,) if self.network.ipv6 is None else (four, self.network.ipv6.network[int(str(host), 16)])
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        faults = [*_vmid_faults(self), *_host_faults(self), *_name_faults(self), *_placement_faults(self), *_family_faults(self)]
+        faults = [
+            *_vmid_faults(self),
+            *_host_faults(self),
+            *_name_faults(self),
+            *_placement_faults(self),
+            *_family_faults(self),
+        ]
         if faults:
             raise ValueError("\n".join(faults))
         return self
@@ -95,9 +115,13 @@ def _host_faults(env: Environment) -> list[str]:
     for host, owners in env.host_owners().items():
         who = " and ".join(owners)
         if len(owners) > 1:
-            faults.append(f"host number {host} ({env.network.ipv4.network}) is asked for by {who}; move first_host of one")
+            faults.append(
+                f"host number {host} ({env.network.ipv4.network}) is asked for by {who}; move first_host of one"
+            )
         if host >= env.network.ipv4.network.num_addresses - 1:
-            faults.append(f"{who}: host number {host} does not fit {env.network.ipv4.network}; lower first_host")
+            faults.append(
+                f"{who}: host number {host} does not fit {env.network.ipv4.network}; lower first_host"
+            )
             continue
         faults += [
             f"{who}: address {address} is the gateway's; move first_host"
@@ -109,14 +133,22 @@ def _host_faults(env: Environment) -> list[str]:
 
 def _name_faults(env: Environment) -> list[str]:
     names = [pool.name for pool in env.pools] + [machine.name for machine in env.machines]
-    return [f"name {name} is given twice; rename one of them" for name in sorted(set(names)) if names.count(name) > 1]
+    return [
+        f"name {name} is given twice; rename one of them"
+        for name in sorted(set(names))
+        if names.count(name) > 1
+    ]
 
 
 def _placement_faults(env: Environment) -> list[str]:
     known = env.proxmox.nodes
     asked = [(f"{pool.name}.nodes", node) for pool in env.pools for node in pool.nodes]
     asked += [(f"machines.{machine.name}.node", machine.node) for machine in env.machines if machine.node]
-    return [f"{place} names {node}, but proxmox.nodes are {', '.join(known)}; add it there" for place, node in asked if node not in known]
+    return [
+        f"{place} names {node}, but proxmox.nodes are {', '.join(known)}; add it there"
+        for place, node in asked
+        if node not in known
+    ]
 
 
 def _family_faults(env: Environment) -> list[str]:
@@ -132,7 +164,11 @@ def _family_faults(env: Environment) -> list[str]:
     ranges = [*env.k3s.cluster_cidr, *env.k3s.service_cidr, env.network.ipv4.network]
     ranges += [env.network.ipv6.network] if env.network.ipv6 else []
     for index, one in enumerate(ranges):
-        faults += [f"networks {one} and {other} overlap; move one of them" for other in ranges[index + 1 :] if _overlap(one, other)]
+        faults += [
+            f"networks {one} and {other} overlap; move one of them"
+            for other in ranges[index + 1 :]
+            if _overlap(one, other)
+        ]
     return faults
 
 

@@ -65,7 +65,9 @@ def build(endpoint: dict[str, Any]) -> Environment:
         ),
         access=Access(key_file="inventories/demo_ed25519"),
         image=Image(
-            filename=image.get("filename") or "debian-13-standin.qcow2", url=image.get("url"), checksum=image.get("checksum")
+            filename=image.get("filename") or "debian-13-standin.qcow2",
+            url=image.get("url"),
+            checksum=image.get("checksum"),
         ),
         vmids=(920, 939),
         servers=ServerPool(count=1, first_vmid=920, first_host=20, cores=1, memory_mib=1024, os_disk_gib=6),

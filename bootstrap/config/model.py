@@ -30,7 +30,9 @@ def _hostname(value: str) -> str:
 
 def _fingerprint(value: str) -> str:
     if not _FINGERPRINT.match(value.upper()):
-        raise ValueError("is no SHA-256 fingerprint; use 32 pairs AB:CD:… (Proxmox: Node, System, Certificates)")
+        raise ValueError(
+            "is no SHA-256 fingerprint; use 32 pairs AB:CD:… (Proxmox: Node, System, Certificates)"
+        )
     return value.upper()
 
 
@@ -79,7 +81,9 @@ class Subnet4(Model):
     @model_validator(mode="after")
     def _gateway_inside(self) -> Self:
         if self.gateway not in self.network:
-            raise ValueError(f"gateway {self.gateway} is not inside {self.network}; correct the one or the other")
+            raise ValueError(
+                f"gateway {self.gateway} is not inside {self.network}; correct the one or the other"
+            )
         return self
 
 
@@ -92,7 +96,9 @@ class Subnet6(Model):
     @model_validator(mode="after")
     def _gateway_inside(self) -> Self:
         if self.gateway not in self.network:
-            raise ValueError(f"gateway {self.gateway} is not inside {self.network}; correct the one or the other")
+            raise ValueError(
+                f"gateway {self.gateway} is not inside {self.network}; correct the one or the other"
+            )
         return self
 
 
@@ -176,7 +182,9 @@ class Pool(Shape):
     def _taint(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for taint in value:
             if not _TAINT.match(taint):
-                raise ValueError(f"{taint!r} is no taint; write key=value:NoSchedule (or PreferNoSchedule, NoExecute)")
+                raise ValueError(
+                    f"{taint!r} is no taint; write key=value:NoSchedule (or PreferNoSchedule, NoExecute)"
+                )
         return value
 
     @field_validator("labels")
@@ -184,7 +192,9 @@ class Pool(Shape):
     def _label(cls, value: dict[str, str]) -> dict[str, str]:
         for key in value:
             if "kubernetes.io/" in key or "k8s.io/" in key:
-                raise ValueError(f"label {key!r} is reserved and would stop the kubelet; use a prefix of your own")
+                raise ValueError(
+                    f"label {key!r} is reserved and would stop the kubelet; use a prefix of your own"
+                )
         return value
 
 
@@ -197,7 +207,9 @@ class ServerPool(Pool):
     @classmethod
     def _odd(cls, value: int) -> int:
         if value % 2 == 0:
-            raise ValueError(f"{value} servers: an even number (or none) gains no quorum; use {value + 1} or {max(1, value - 1)}")
+            raise ValueError(
+                f"{value} servers: an even number (or none) gains no quorum; use {value + 1} or {max(1, value - 1)}"
+            )
         return value
 
 
@@ -254,5 +266,7 @@ class Access(Model):
     def _public(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for key in value:
             if not re.match(r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-\S+|sk-\S+) [A-Za-z0-9+/=]{40,}( .*)?$", key):
-                raise ValueError(f"{key[:30]!r} is no public SSH key; paste the line of ~/.ssh/id_ed25519.pub")
+                raise ValueError(
+                    f"{key[:30]!r} is no public SSH key; paste the line of ~/.ssh/id_ed25519.pub"
+                )
         return value

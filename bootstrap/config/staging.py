@@ -15,7 +15,9 @@ environment = Environment(
     ntp=site.NTP,
     image=pins.DEBIAN_13,
     vmids=(120, 139),
-    servers=ServerPool(count=1, first_vmid=120, first_host=20, cores=2, memory_mib=4096, nodes=site.PROXMOX.nodes[:1]),
+    servers=ServerPool(
+        count=1, first_vmid=120, first_host=20, cores=2, memory_mib=4096, nodes=site.PROXMOX.nodes[:1]
+    ),
     agents=(
         Pool(
             name="agent",

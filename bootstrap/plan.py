@@ -1,0 +1,336 @@
+"""Plan: what has to happen so that Proxmox holds the desired machines. Values and a pure `diff`; no input or output.
+
+A change is a value that describes itself: the plan that is printed, its JSON and a test's expectation are one object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bootstrap.machine import Machine, identity, own_tags
+
+NOT_APPLIED = "not applied by this version"
+# The slot of the seed's cdrom; ejected it stays behind, empty (unplugging is refused while `boot` names it).
+SEED_SLOT = "scsi1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """A VM as Proxmox shows it. `disks`: slot → GiB; `seed`: volume of the ISO in the seed's slot, None when empty."""
+
+    vmid: int
+    node: str
+    kind: Literal["qemu", "lxc"] = "qemu"
+    name: str = ""
+    uuid: str = ""
+    tags: frozenset[str] = frozenset()
+    running: bool = False
+    lock: str | None = None
+    digest: str = ""
+    seed: str | None = None
+    disks: Mapping[str, float] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    def missing_proofs(self, environment: str, name: str) -> list[str]:
+        """Which of the proofs of ownership this VM lacks to be machine `name`; empty: it is ours."""
+        if self.kind != "qemu":
+            return ["it is a container"]
+        found = []
+        if self.uuid != str(identity(environment, name)):
+            found.append(f"SMBIOS UUID is {self.uuid or 'not set'}")
+        if self.name != name:
+            found.append(f"name is {self.name or 'not set'}")
+        lacking = sorted(own_tags(environment) - self.tags)
+        if lacking:
+            found.append(f"tag {' and '.join(lacking)} is missing")
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What was read. `vms`: those in the environment's VMID range or with its tags; `images`: nodes that hold the image;
+    `seeds`: (node, volume) of seed ISOs of this environment; `creating`: VMIDs with a create task of ours running."""
+
+    vms: tuple[Live, ...] = ()
+    images: frozenset[str] = frozenset()
+    seeds: frozenset[tuple[str, str]] = frozenset()
+    creating: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field that differs."""
+
+    field: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{self.field}: {_shown(self.old)} → {_shown(self.new)}"
+
+
+@dataclass(frozen=True, slots=True)
+class FetchImage:
+    """The cloud image goes to a node's storage."""
+
+    node: str
+    storage: str
+    filename: str
+    verb = "fetch"
+
+    def __str__(self) -> str:
+        return f"fetch image {self.filename} to {self.storage} on {self.node}"
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """A machine that does not exist yet."""
+
+    machine: Machine
+    verb = "create"
+
+    def __str__(self) -> str:
+        m = self.machine
+        disks = " + ".join(f"{disk.gib} GiB" for disk in m.disks)
+        return f"create {m.name} (VMID {m.vmid} on {m.node}: {m.cores} cores, {m.memory_mib} MiB, {disks}, {m.address})"
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """A machine of ours whose creation was interrupted: its seed is still attached or stored."""
+
+    machine: Machine
+    live: Live
+    verb = "finish"
+
+    def __str__(self) -> str:
+        return f"finish {self.machine.name} (VMID {self.machine.vmid}: an earlier run was interrupted)"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A finished machine that is switched off."""
+
+    machine: Machine
+    live: Live
+    verb = "start"
+
+    def __str__(self) -> str:
+        return f"start {self.machine.name} (VMID {self.machine.vmid}): power: stopped → running"
+
+
+@dataclass(frozen=True, slots=True)
+class Differs:
+    """A machine whose fields differ from the environment; this version shows and does not change them."""
+
+    machine: Machine
+    changes: tuple[FieldChange, ...]
+    verb = "differs"
+
+    def __str__(self) -> str:
+        return f"{self.machine.name} (VMID {self.machine.vmid}) differs, {NOT_APPLIED}: {'; '.join(map(str, self.changes))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """A machine of ours that the environment no longer holds."""
+
+    live: Live
+    verb = "delete"
+
+    def __str__(self) -> str:
+        disks = " + ".join(f"{gib:g} GiB" for gib in self.live.disks.values()) or "no disks"
+        return f"delete {self.live.name} (VMID {self.live.vmid} on {self.live.node}, with {disks})"
+
+
+@dataclass(frozen=True, slots=True)
+class DropSeed:
+    """A seed ISO that no machine uses any more."""
+
+    node: str
+    volume: str
+    verb = "drop"
+
+    def __str__(self) -> str:
+        return f"delete the left-over seed {self.volume} on {self.node}"
+
+
+Change = FetchImage | Create | Finish | Start | Differs | Delete | DropSeed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The changes in the order in which they are shown, and what stands in the way of all of them."""
+
+    environment: str
+    changes: tuple[Change, ...]
+    conflicts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def applicable(self) -> tuple[Change, ...]:
+        return tuple(change for change in self.changes if not isinstance(change, Differs))
+
+    @property
+    def deletions(self) -> tuple[Delete, ...]:
+        return tuple(change for change in self.changes if isinstance(change, Delete))
+
+    @property
+    def differences(self) -> tuple[Differs, ...]:
+        return tuple(change for change in self.changes if isinstance(change, Differs))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan as JSON: what is printed, as data."""
+        return {
+            "environment": self.environment,
+            "changes": [{"verb": change.verb, "text": str(change)} for change in self.changes],
+            "conflicts": list(self.conflicts),
+            "notes": list(self.notes),
+        }
+
+
+def diff(
+    environment: str,
+    machines: Sequence[Machine],
+    observed: Observed,
+    *,
+    image: str,
+    image_storage: str,
+    shared: bool = False,
+) -> Plan:
+    """Compare. `shared`: the image storage is one for all nodes, so the image is fetched once."""
+    by_vmid = {vm.vmid: vm for vm in observed.vms}
+    changes: list[Change] = []
+    conflicts: list[str] = []
+    for machine in machines:
+        live = by_vmid.get(machine.vmid)
+        if live is None:
+            changes.append(Create(machine))
+        elif live.lock == "create" and not live.name and machine.vmid in observed.creating:
+            changes.append(Finish(machine, live))
+        elif proofs := live.missing_proofs(environment, machine.name):
+            conflicts.append(_taken(machine, live, proofs))
+        else:
+            changes += _existing(machine, live, observed)
+    wanted = {machine.vmid for machine in machines}
+    notes: list[str] = []
+    for live in observed.vms:
+        if live.vmid not in wanted:
+            deletion, note = _surplus(environment, live)
+            changes += deletion
+            notes += note
+    changes += _left_over_seeds(machines, observed)
+    fetches = _fetches(changes, observed, image, image_storage, shared)
+    return Plan(
+        environment=environment, changes=(*fetches, *changes), conflicts=tuple(conflicts), notes=tuple(notes)
+    )
+
+
+def destroy(environment: str, observed: Observed) -> Plan:
+    """The plan that deletes every machine of the environment and its seeds; foreign VMs are only named."""
+    changes: list[Change] = []
+    notes: list[str] = []
+    for live in observed.vms:
+        deletion, note = _surplus(environment, live)
+        changes += deletion
+        notes += note
+    drops = [DropSeed(node, volume) for node, volume in sorted(observed.seeds)]
+    return Plan(environment=environment, changes=(*changes, *drops), notes=tuple(notes))
+
+
+def _taken(machine: Machine, live: Live, proofs: list[str]) -> str:
+    what = (
+        f"VM {live.name}"
+        if live.kind == "qemu" and live.name
+        else ("container" if live.kind == "lxc" else "VM")
+    )
+    return (
+        f"VMID {machine.vmid} on {live.node} is taken by {what} that is not ours ({'; '.join(proofs)});"
+        f" it was not touched. Move it away, or give {machine.name} another first_vmid"
+    )
+
+
+def _existing(machine: Machine, live: Live, observed: Observed) -> list[Change]:
+    stored = any(volume.endswith(f"/{machine.seed_iso}") for _, volume in observed.seeds)
+    if live.seed is not None or stored or live.lock == "create":
+        return [Finish(machine, live)]
+    found: list[Change] = []
+    changes = tuple(field_changes(machine, live))
+    if changes:
+        found.append(Differs(machine, changes))
+    if not live.running:
+        found.append(Start(machine, live))
+    return found
+
+
+def field_changes(machine: Machine, live: Live) -> Iterable[FieldChange]:
+    """Every managed field that differs. Further tags, disks and keys are the operator's own."""
+    for name, new in managed_fields(machine).items():
+        old = live.fields.get(name)
+        if old != new:
+            yield FieldChange(name, old, new)
+    for disk in machine.disks:
+        size = live.disks.get(disk.slot)
+        if size != disk.gib:
+            yield FieldChange(
+                f"{disk.slot} size", None if size is None else f"{size:g} GiB", f"{disk.gib} GiB"
+            )
+    if machine.role not in live.tags:
+        yield FieldChange("tags", ";".join(sorted(live.tags)), ";".join(machine.tags))
+    if live.node != machine.node:
+        yield FieldChange("node", live.node, machine.node)
+
+
+def managed_fields(machine: Machine) -> dict[str, Any]:
+    """The fields beside disks and tags, as plain values; proxmox/machines.py reads the same names."""
+    return {
+        "cores": machine.cores,
+        "memory": machine.memory_mib,
+        "cpu": machine.cpu_type,
+        "machine": "q35",
+        "scsihw": "virtio-scsi-single",
+        "balloon": 0,
+        "ostype": "l26",
+        "agent": True,
+        "onboot": True,
+        "protection": machine.protection,
+        "serial0": "socket",
+        "net0 mac": machine.mac,
+        "net0 bridge": machine.bridge,
+        "net0 tag": machine.vlan,
+    }
+
+
+def _surplus(environment: str, live: Live) -> tuple[list[Change], list[str]]:
+    proofs = live.missing_proofs(environment, live.name)
+    if not proofs:
+        return [Delete(live)], []
+    name = f" {live.name}" if live.name else ""
+    return [], [f"VMID {live.vmid} on {live.node}{name} is not ours ({'; '.join(proofs)}); it is not touched"]
+
+
+def _left_over_seeds(machines: Sequence[Machine], observed: Observed) -> list[Change]:
+    names = {machine.seed_iso for machine in machines}
+    attached = {vm.seed for vm in observed.vms}
+    return [
+        DropSeed(node, volume)
+        for node, volume in sorted(observed.seeds)
+        if volume not in attached and volume.rsplit("/", 1)[-1] not in names
+    ]
+
+
+def _fetches(
+    changes: list[Change], observed: Observed, image: str, storage: str, shared: bool
+) -> list[FetchImage]:
+    nodes = sorted({c.machine.node for c in changes if isinstance(c, Create)} - observed.images)
+    if shared:
+        nodes = [] if observed.images else nodes[:1]
+    return [FetchImage(node, storage, image) for node in nodes]
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "not set"
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
