@@ -1,0 +1,117 @@
+"""The house: who may import whom, and which third-party library lives where. Read from the source with ast."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# A part of bootstrap → the parts that it may import. cli may import all but the lab's inside.
+ARROWS: dict[str, set[str]] = {
+    "errors": set(),
+    "project": {"errors"},
+    "secrets": {"errors"},
+    "sshprobe": {"errors"},
+    "config": {"errors"},
+    "machine": set(),
+    "hostkeys": {"secrets"},
+    "cluster": {"config", "machine"},
+    "plan": {"machine"},
+    "status": {"machine", "plan"},
+    "output": {"cluster", "machine"},
+    "cloudinit": {"config", "hostkeys", "machine", "secrets"},
+    "inventory": {"cluster", "hostkeys", "machine", "secrets"},
+    "proxmox": {"config", "errors", "machine", "plan", "secrets"},
+    "apply": {"config", "errors", "machine", "plan", "proxmox", "sshprobe"},
+    "doctor": {"config", "errors", "machine", "plan", "proxmox"},
+    "lab": {"errors"},
+}
+HOMES: dict[str, set[str]] = {
+    "click": {"bootstrap/cli"},
+    "rich": {"bootstrap/cli"},
+    "pydantic": {"bootstrap/config", "deploys/settings.py"},
+    "proxmoxer": {"bootstrap/proxmox"},
+    "requests": {"bootstrap/proxmox"},
+    "requests_toolbelt": {"bootstrap/proxmox"},
+    "urllib3": {"bootstrap/proxmox"},
+    "jinja2": {"bootstrap/cloudinit.py", "deploys/templates.py"},
+    "pycdlib": {"bootstrap/cloudinit.py"},
+    "yaml": {"bootstrap/cloudinit.py", "deploys", "bootstrap/lab/standin"},
+    "pyrage": {"bootstrap/secrets.py"},
+    "paramiko": {"bootstrap/sshprobe.py", "deploys/transport.py"},
+    "cryptography": {"bootstrap/hostkeys.py", "bootstrap/lab"},
+    "aiohttp": {"bootstrap/lab"},
+    "multidict": {"bootstrap/lab"},
+    "pyinfra": {"deploys"},
+}
+
+
+def _modules(package: str) -> list[Path]:
+    return [path.relative_to(ROOT) for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def _imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def _part(path: Path) -> str:
+    return path.parts[1].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", _modules("bootstrap"), ids=str)
+def test_the_arrows_of_bootstrap_point_down(path: Path) -> None:
+    part = _part(path)
+    used = {name.split(".")[1] for name in _imports(path) if name.startswith("bootstrap.")} - {part}
+
+    assert not any(name.split(".")[0] in ("pyinfra", "pyinfra_cli", "deploys") for name in _imports(path))
+    if part not in ("cli", "__init__"):
+        assert used <= ARROWS[part], f"{path} imports {used - ARROWS[part]}"
+
+
+def test_only_the_command_line_knows_the_lab() -> None:
+    knowing = {
+        _part(p) for p in _modules("bootstrap") if any(i.startswith("bootstrap.lab") for i in _imports(p))
+    }
+
+    assert knowing <= {"cli", "lab"}
+
+
+@pytest.mark.parametrize("path", _modules("bootstrap/cli"), ids=str)
+def test_the_lab_is_imported_lazily(path: Path) -> None:
+    top = {
+        f"{node.module}.{alias.name}"
+        for node in ast.parse((ROOT / path).read_text()).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+    assert not any(name.startswith("bootstrap.lab") for name in top)
+
+
+@pytest.mark.parametrize("path", _modules("deploys"), ids=str)
+def test_the_deploys_know_nothing_of_bootstrap_but_its_secrets(path: Path) -> None:
+    ours = {name for name in _imports(path) if name.startswith("bootstrap")}
+
+    assert all(name.startswith("bootstrap.secrets.") for name in ours), ours
+    assert not any(name.startswith("pyinfra_cli") for name in _imports(path))
+
+
+@pytest.mark.parametrize("path", [*_modules("bootstrap"), *_modules("deploys")], ids=str)
+def test_a_third_party_library_has_one_home(path: Path) -> None:
+    for name in {imported.split(".")[0] for imported in _imports(path)} - set(sys.stdlib_module_names):
+        if name in ("bootstrap", "deploys") or "standin" in path.parts:
+            continue
+        assert any(path.as_posix().startswith(home) for home in HOMES.get(name, set())), (
+            f"{path} imports {name}"
+        )
