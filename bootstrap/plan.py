@@ -51,12 +51,14 @@ class Live:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """What was read. `vms`: those in the environment's VMID range or with its tags; `images`: nodes that hold the image;
-    `seeds`: (node, volume) of seed ISOs of this environment; `creating`: VMIDs with a create task of ours running."""
+    `seeds`: (node, volume) of seed ISOs of this environment; `creating`: VMIDs with a create task of ours running;
+    `shared`: the image storage is one for all nodes."""
 
     vms: tuple[Live, ...] = ()
     images: frozenset[str] = frozenset()
     seeds: frozenset[tuple[str, str]] = frozenset()
     creating: frozenset[int] = frozenset()
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +213,7 @@ def diff(
         elif live.lock == "create" and not live.name and machine.vmid in observed.creating:
             changes.append(Finish(machine, live))
         elif proofs := live.missing_proofs(environment, machine.name):
-            conflicts.append(_taken(machine, live, proofs))
+            conflicts.append(taken(machine, live, proofs))
         else:
             changes += _existing(machine, live, observed)
     wanted = {machine.vmid for machine in machines}
@@ -240,7 +242,13 @@ def destroy(environment: str, observed: Observed) -> Plan:
     return Plan(environment=environment, changes=(*changes, *drops), notes=tuple(notes))
 
 
-def _taken(machine: Machine, live: Live, proofs: list[str]) -> str:
+def taken(machine: Machine, live: Live, proofs: list[str]) -> str:
+    """The conflict of a machine whose VMID something else holds."""
+    if live.lock == "create" and not live.name:
+        return (
+            f"VMID {machine.vmid} on {live.node} is locked by a creation that is not ours, or that broke off; it was not"
+            f" touched. If it broke off, type there: qm unlock {machine.vmid} && qm destroy {machine.vmid}"
+        )
     what = (
         f"VM {live.name}"
         if live.kind == "qemu" and live.name

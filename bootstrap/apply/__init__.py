@@ -1,0 +1,171 @@
+"""Carry a plan out: images, then deletions, then machines in parallel, then left-over seeds.
+
+A machine that fails does not stop the others; a run that was killed at any point is finished by the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from bootstrap.apply.event import Event, Report
+from bootstrap.apply.lifecycle import Lifecycle, Say
+from bootstrap.config.base import Environment
+from bootstrap.errors import ImpossiblePlan, RzpError
+from bootstrap.machine import Machine
+from bootstrap.plan import Change, Create, Delete, DropSeed, FetchImage, Finish, Plan, Start
+from bootstrap.proxmox import images
+from bootstrap.proxmox.session import Client
+from bootstrap.sshprobe import Prober, SshProbe
+
+__all__ = ["Event", "Result", "apply"]
+
+# A machine shows its host key after 1 to 60 s, by how fast its disk is.
+_KEY_LIMIT = 300.0
+_PHASES: tuple[tuple[type, ...], ...] = ((FetchImage,), (Delete,), (Create, Finish, Start), (DropSeed,))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What was carried out, and what failed, by the name of its subject."""
+
+    done: tuple[Change, ...]
+    failures: Mapping[str, RzpError]
+
+
+def apply(
+    plan: Plan,
+    *,
+    client: Callable[[], Client],
+    environment: Environment,
+    seed: Callable[[Machine], bytes],
+    host_key: Callable[[Machine], str],
+    report: Report = lambda _: None,
+    wait: bool = True,
+    project: Path = Path(),
+    probe: Prober | None = None,
+    key_limit: float = _KEY_LIMIT,
+) -> Result:
+    """`wait` False: end when the machines are started; a later run waits for them and takes their seeds out.
+
+    Raises ImpossiblePlan before the first change when something stands in the way of all of it.
+    """
+    if plan.conflicts:
+        raise ImpossiblePlan("\n".join(plan.conflicts))
+    lifecycle = Lifecycle(
+        client=client(),
+        environment=environment,
+        seed=seed,
+        host_key=host_key,
+        probe=probe or SshProbe(),
+        wait=wait,
+        key_limit=key_limit,
+    )
+    return _Run(lifecycle, report, project).carry_out(plan)
+
+
+@dataclass(frozen=True)
+class _Run:
+    lifecycle: Lifecycle
+    report: Report
+    project: Path
+    failures: dict[str, RzpError] = field(default_factory=dict)
+
+    def carry_out(self, plan: Plan) -> Result:
+        new = [change.machine for change in plan.changes if isinstance(change, Create)]
+        # What is deleted first may be what answers now; without waiting, the machines' network may be out of reach.
+        used = self._used_addresses(new) if self.lifecycle.wait else []
+        if used and not plan.deletions:
+            raise ImpossiblePlan("\n".join(used))
+        done: list[Change] = []
+        for kinds in _PHASES:
+            changes = [change for change in plan.changes if isinstance(change, kinds)]
+            if Create in kinds and used and (used := self._used_addresses(new)):
+                raise ImpossiblePlan("\n".join(used))
+            done += self._each(changes)
+        return Result(done=tuple(done), failures=self.failures)
+
+    def _used_addresses(self, wanted: Iterable[Machine]) -> list[str]:
+        asked = [(machine, str(address.ip)) for machine in wanted for address in machine.addresses]
+        with ThreadPoolExecutor(max_workers=32) as pool:
+            answers = list(pool.map(self.lifecycle.probe.answers, [address for _, address in asked]))
+        return [
+            f"{machine.name}: address {address} already answers on port 22, and the machine does not exist yet;"
+            f" free the address, or move first_host of {machine.pool}"
+            for (machine, address), answer in zip(asked, answers, strict=True)
+            if answer
+        ]
+
+    def _each(self, changes: list[Change]) -> list[Change]:
+        """In parallel, as far as the environment allows; an end by force (Ctrl-C) reaches every thread."""
+        done = []
+        with ThreadPoolExecutor(max_workers=self.lifecycle.environment.proxmox.parallel) as pool:
+            futures = [(change, pool.submit(self._one, change)) for change in changes]
+            try:
+                for change, future in futures:
+                    if future.result():
+                        done.append(change)
+            except BaseException:
+                self.lifecycle.client.stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return done
+
+    def _one(self, change: Change) -> bool:
+        subject = _subject(change)
+        try:
+            said = self._handle(change, partial(self._say, subject))
+        except RzpError as error:
+            self.failures[subject] = error
+            self.report(Event(subject=subject, step=f"failed: {error}", failed=True))
+            return False
+        self.report(Event(subject=subject, step=said, done=True))
+        return True
+
+    def _handle(self, change: Change, say: Say) -> str:
+        match change:
+            case FetchImage(node):
+                new = images.fetch(
+                    self.lifecycle.client,
+                    self.lifecycle.environment,
+                    node,
+                    self.project,
+                    partial(say, "the image is fetched"),
+                )
+                return "the image is there" if new else "the image was there already"
+            case Create(machine):
+                self._image_needed(machine)
+                return self.lifecycle.bring_up(machine, None, say)
+            case Finish(machine, live):
+                return self.lifecycle.bring_up(machine, live, say)
+            case Start(machine, live):
+                return self.lifecycle.start(machine, live, say)
+            case Delete(live):
+                return self.lifecycle.delete(live, say)
+            case DropSeed(node, volume):
+                images.delete_volume(self.lifecycle.client, node, volume)
+                return "deleted"
+            case _:
+                raise ImpossiblePlan(f"{change} cannot be carried out")
+
+    def _say(self, subject: str, step: str, waiting_for: str = "") -> None:
+        self.report(Event(subject=subject, step=step, waiting_for=waiting_for))
+
+    def _image_needed(self, machine: Machine) -> None:
+        if f"image on {machine.node}" in self.failures:
+            raise RzpError(f"{machine.name}: not begun, because the image is not on {machine.node}")
+
+
+def _subject(change: Change) -> str:
+    match change:
+        case FetchImage(node):
+            return f"image on {node}"
+        case DropSeed(_, volume):
+            return volume
+        case Delete(live):
+            return live.name
+        case _:
+            return change.machine.name

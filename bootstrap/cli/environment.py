@@ -1,0 +1,157 @@
+"""The verbs of an environment: up, plan, status, output, inventory, doctor. Each reads as its list of steps."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from bootstrap import config
+from bootstrap import doctor as checks
+from bootstrap import inventory as generated
+from bootstrap import output as outputs
+from bootstrap import status as states
+from bootstrap.cli import lab, steps
+from bootstrap.cli.render import console, show_findings, show_plan, show_status
+from bootstrap.cli.session import Session
+from bootstrap.errors import ImpossiblePlan, InvalidEnvironment, RzpError
+from bootstrap.plan import NOT_APPLIED
+
+_env = click.argument("environment", metavar="ENV")
+_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+
+
+@click.command()
+@_env
+@click.option(
+    "--dry-run", is_flag=True, help="Show the plan and stop: exit 0 nothing to do, 2 changes, 1 an error."
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask (a deletion still wants --confirm-destroy).")
+@click.option("--confirm-destroy", metavar="ENV", help="Answers the question before a deletion, for scripts.")
+@click.option(
+    "--no-wait",
+    is_flag=True,
+    help="End when the machines are started; a later run waits and ejects their seeds.",
+)
+def up(environment: str, dry_run: bool, yes: bool, confirm_destroy: str | None, no_wait: bool) -> None:
+    """Plan, ask, create the machines, write the inventory.
+
+    `rzp-bootstrap ENV` is short for this. Running it again finishes an interrupted run and otherwise changes nothing.
+    """
+    if dry_run:
+        sys.exit(_preview(environment, as_json=False))
+    lab.ensure(environment, machines=not no_wait)
+    session = Session.open(environment)
+    plan = steps.make_plan(session)
+    show_plan(plan)
+    if plan.conflicts:
+        raise ImpossiblePlan(
+            f"{environment}: {len(plan.conflicts)} conflict(s) stand in the way (above); nothing was changed"
+        )
+    if plan.applicable:
+        steps.ask(plan, yes=yes, confirmed=confirm_destroy)
+    for sentence in session.make_secrets():
+        console.print(sentence, markup=False)
+    steps.carry_out(session, plan, wait=not no_wait)
+    steps.write_inventory(session)
+    if plan.differences:
+        raise ImpossiblePlan(
+            f"{environment}: {len(plan.differences)} machine(s) differ from the environment, and that is {NOT_APPLIED} (see above)"
+        )
+    console.print(f"Next: pyinfra inventories/{environment}.py deploys/k3s.py", style="bold", markup=False)
+
+
+@click.command()
+@_env
+@_json
+def plan(environment: str, as_json: bool) -> None:
+    """Show what `up` would do; reads only. Exit 0 nothing to do, 2 changes, 1 an error."""
+    sys.exit(_preview(environment, as_json=as_json))
+
+
+def _preview(environment: str, *, as_json: bool) -> int:
+    plan = steps.make_plan(Session.open(environment))
+    if as_json:
+        click.echo(json.dumps(plan.as_dict(), indent=2))
+    else:
+        show_plan(plan)
+    if plan.conflicts:
+        raise ImpossiblePlan(
+            f"{environment}: {len(plan.conflicts)} conflict(s) stand in the way; nothing can be applied"
+        )
+    return 2 if plan.changes else 0
+
+
+@click.command()
+@_env
+@_json
+def status(environment: str, as_json: bool) -> None:
+    """The machines as Proxmox shows them."""
+    session = Session.open(environment)
+    rows = states.rows(environment, session.cluster.machines, steps.read(session))
+    if as_json:
+        click.echo(json.dumps([row.as_dict() for row in rows], indent=2))
+    else:
+        show_status(rows)
+
+
+@click.command()
+@_env
+@_json
+@click.argument("name", required=False)
+def output(environment: str, name: str | None, as_json: bool) -> None:
+    """The environment's outputs (masterIps, workerIps, allNodes, kubeconfig, …), all or the one NAMEd."""
+    session = Session.open(environment, ready=False)
+    values = outputs.outputs(session.cluster, session.project)
+    if name is not None and name not in values:
+        raise RzpError(f"{environment}: no output {name}; there are {', '.join(values)}")
+    shown = values if name is None else values[name]
+    if as_json:
+        click.echo(json.dumps(shown, indent=2))
+        return
+    for key, value in values.items():
+        if name in (None, key):
+            text = value if isinstance(value, str) else json.dumps(value)
+            click.echo(text if name else f"{key}: {text}")
+
+
+@click.command()
+@_env
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 when a file is stale.")
+def inventory(environment: str, check: bool) -> None:
+    """Write inventories/ENV.py, its group data and known_hosts, where they differ."""
+    session = Session.open(environment, ready=False)
+    if faults := config.unpinned(session.environment):
+        raise InvalidEnvironment(faults)
+    if not check:
+        steps.write_inventory(session)
+        return
+    seed, why = steps.seed_if_readable(session)
+    stale = [file.path for file in generated.files(session.cluster, session.project, seed) if file.stale]
+    if seed is None:
+        click.echo(f"known_hosts was not checked: {why}")
+    if stale:
+        names = ", ".join(str(path.relative_to(session.project)) for path in stale)
+        raise RzpError(f"{names}: not up to date; run: rzp-bootstrap inventory {environment}")
+    click.echo(f"{environment}: the inventory is up to date")
+
+
+@click.command()
+@_env
+@click.option(
+    "--print-setup",
+    is_flag=True,
+    help="Print the pveum and pvesm lines that a new Proxmox needs; logs in nowhere.",
+)
+def doctor(environment: str, print_setup: bool) -> None:
+    """What is missing before a run: reachability, TLS, version, privileges, storages, bridge, image, local tools."""
+    session = Session.open(environment, ready=not print_setup)
+    if print_setup:
+        click.echo(checks.print_setup(session.environment))
+        return
+    findings = checks.check(session.client, session.environment, session.cluster.machines)
+    show_findings(findings)
+    failed = sum(1 for finding in findings if finding.state == "fail")
+    if failed:
+        raise RzpError(f"{environment}: {failed} finding(s) to mend first (above)")

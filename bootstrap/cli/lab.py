@@ -1,0 +1,220 @@
+"""rzp-bootstrap lab: the embedded Proxmox-VE-compatible lab. The lab itself is imported only when one of these runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bootstrap import config
+from bootstrap.cli.render import console
+from bootstrap.cli.session import find_project
+from bootstrap.config.base import Environment
+from bootstrap.config.demo import lab_folder
+from bootstrap.errors import LabError
+from bootstrap.secrets import Secrets, make_own_identity
+
+
+@click.group()
+def lab() -> None:
+    """A Proxmox VE API on loopback with machines that boot (Linux and root), or without machines (anywhere).
+
+    Its state is in RZP_LAB_DIR, else in the user's state folder. Nothing on the host's own network is touched.
+    """
+
+
+@lab.command()
+@click.option(
+    "--for",
+    "name",
+    default="demo",
+    metavar="ENV",
+    help="Make the nodes, storages and networks that ENV names.",
+)
+@click.option(
+    "--backend", default="auto", type=click.Choice(["auto", "record", "nspawn"]), help="record: no machines."
+)
+@click.option(
+    "--pve", default="9.2", type=click.Choice(["8.4", "9.2"]), help="The Proxmox VE version to behave like."
+)
+def start(name: str, backend: str, pve: str) -> None:
+    """Start the lab; a running one is left alone."""
+    _start(name, backend=backend, pve=pve)
+    if name != "demo":
+        endpoint = _endpoint()
+        click.echo(f"To aim {name} at it from here:")
+        for variable, value in overrides(endpoint).items():
+            shown = f'$(python3 -c \'import json; print(json.load(open("{lab_folder()}/endpoint.json"))["token"])\')'
+            click.echo(f"  export {variable}={shown if variable.endswith('TOKEN') else value}")
+
+
+@lab.command()
+def stop() -> None:
+    """Stop it with its machines; their disks and the API's state stay."""
+    from bootstrap.lab import control
+
+    control.stop(lab_folder(), click.echo)
+
+
+@lab.command()
+def reset() -> None:
+    """Stop it and forget everything: VMs, disks, uploads, tokens."""
+    from bootstrap.lab import control
+
+    control.reset(lab_folder(), click.echo)
+
+
+@lab.command()
+def status() -> None:
+    """Whether it runs, for which environment, with which backend and why."""
+    from bootstrap.lab import control
+
+    now = control.status(lab_folder())
+    if not now.running:
+        click.echo(
+            "lab is not running" + (f"; left over: {', '.join(now.leftovers)}" if now.leftovers else "")
+        )
+        return
+    click.echo(f"lab is running for {now.environment} at {now.url} (pid {now.pid})")
+    click.echo(f"backend {now.backend}: {now.reason}")
+    if now.machines:
+        click.echo(f"machines on: {', '.join(map(str, now.machines))}")
+
+
+@lab.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec(command: tuple[str, ...]) -> None:  # noqa: A001 - the verb's name
+    """Run COMMAND inside the lab's network: rzp-bootstrap lab exec -- COMMAND."""
+    from bootstrap.lab import enter
+
+    _aim()
+    enter.execute(lab_folder(), command)
+
+
+@lab.command()
+def shell() -> None:
+    """An interactive shell inside the lab's network."""
+    from bootstrap.lab import enter
+
+    _aim()
+    enter.shell(lab_folder())
+
+
+@lab.command()
+@click.argument("vmid", required=False, type=int)
+@click.option("-n", "--lines", default=200, show_default=True, help="How many lines.")
+def logs(vmid: int | None, lines: int) -> None:
+    """The end of the daemon's log, or of a machine's console."""
+    from bootstrap.lab import control
+
+    for line in control.logs(lab_folder(), vmid, lines):
+        click.echo(line)
+
+
+def ensure(environment: str, *, machines: bool) -> None:
+    """For the demo: start the lab when none runs, and refuse to go on outside its network."""
+    if environment != "demo":
+        return
+    from bootstrap.lab import control, enter
+
+    folder = lab_folder()
+    if not control.status(folder).running:
+        _start("demo", backend="auto", pve="9.2")
+    endpoint = _endpoint()
+    if endpoint.get("netns") and machines and not enter.inside(folder):
+        raise LabError(
+            "demo: its machines live in the lab's own network; type: rzp-bootstrap lab exec -- rzp-bootstrap demo"
+        )
+    if not endpoint.get("netns") and machines:
+        raise LabError("demo: this lab runs without machines (rzp-bootstrap lab status); add --no-wait")
+
+
+def overrides(endpoint: dict[str, Any]) -> dict[str, str]:
+    """The variables that aim any environment at the lab."""
+    return {
+        "RZP_PROXMOX_URL": endpoint["url"],
+        "RZP_PROXMOX_TOKEN": f"{endpoint['token_id']}={endpoint['token']}",
+        "RZP_PROXMOX_FINGERPRINT": endpoint["fingerprint"],
+    }
+
+
+def _aim() -> None:
+    """Inside the lab's network every environment but the demo finds the lab through these variables."""
+    import os
+
+    endpoint = _endpoint()
+    if endpoint.get("environment") != "demo":
+        os.environ.update(overrides(endpoint))
+
+
+def _start(name: str, *, backend: str, pve: str) -> None:
+    from bootstrap.lab import control
+
+    project = find_project()
+    environment = config.load(name)
+    if name == "demo":
+        _demo_key(project)
+    control.start(
+        site_plan(environment, project, pve=pve),
+        backend=backend,
+        state=lab_folder(),
+        report=lambda line: console.print(line, markup=False),
+    )
+    if name == "demo":
+        store = Secrets.open("demo", project)
+        token = _endpoint()["token"]
+        if not store.file.exists() or store.names() == [] or _differs(store, token):
+            store.set({"proxmox.token": token})
+
+
+def _differs(store: Secrets, token: str) -> bool:
+    held = store.get("proxmox.token")
+    return held is None or held.reveal() != token
+
+
+def site_plan(environment: Environment, project: Path, *, pve: str) -> dict[str, Any]:
+    """What the lab has to be so that the environment runs on it, as plain values."""
+    proxmox, network = environment.proxmox, environment.network
+    shared: dict[str, dict[str, Any]] = {}
+    for storage, content in (
+        (proxmox.image_storage, "iso,import,vztmpl,backup,snippets"),
+        (proxmox.disk_storage, "images,rootdir"),
+    ):
+        entry = shared.setdefault(storage, {"storage": storage, "type": "dir", "content": "", "shared": 0})
+        entry["content"] = ",".join(filter(None, [entry["content"], content]))
+    return {
+        "environment": environment.name,
+        "project": str(project),
+        "pve": pve,
+        "nodes": list(proxmox.nodes),
+        "storages": list(shared.values()),
+        "bridge": network.bridge,
+        "vlan": network.vlan,
+        "ipv4": {"network": str(network.ipv4.network), "gateway": str(network.ipv4.gateway)},
+        "ipv6": network.ipv6 and {"network": str(network.ipv6.network), "gateway": str(network.ipv6.gateway)},
+        "dns": [str(server) for server in network.dns],
+        "token_id": f"{proxmox.user}!{proxmox.token_name or 'infra'}",
+        "image_storage": proxmox.image_storage,
+        "image_filename": None if environment.source == "lab" else environment.image.filename,
+    }
+
+
+def _demo_key(project: Path) -> None:
+    """The demo's own identity and SSH key pair; both are ignored by git."""
+    make_own_identity("demo", project)
+    key = project / "inventories" / "demo_ed25519"
+    if not key.exists():
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "rzp-infra demo", "-f", str(key)],
+            check=True,
+        )
+
+
+def _endpoint() -> dict[str, Any]:
+    try:
+        return dict(json.loads((lab_folder() / "endpoint.json").read_text()))
+    except OSError:
+        raise LabError("no lab is running; type: rzp-bootstrap lab start") from None

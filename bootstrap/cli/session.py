@@ -1,0 +1,63 @@
+"""What every verb begins with: the environment, its checkout, its secrets and the road to Proxmox."""
+
+from __future__ import annotations
+
+import secrets as random
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import click
+
+from bootstrap import config, project
+from bootstrap.cluster import K3sCluster
+from bootstrap.config.base import Environment
+from bootstrap.errors import InvalidEnvironment
+from bootstrap.proxmox.session import Client, connect
+from bootstrap.secrets import Secret, Secrets
+
+_GENERATED = {"k3s.token": "the K3s server token", "ssh.host-key-seed": "the seed of the SSH host keys"}
+
+
+@dataclass
+class Session:
+    """One environment in one checkout."""
+
+    environment: Environment
+    project: Path
+
+    @classmethod
+    def open(cls, name: str, *, ready: bool = True) -> Session:
+        """Load and check; `ready` refuses documentation values and unknown pins."""
+        environment = config.load(name)
+        if ready and (faults := config.unready(environment)):
+            raise InvalidEnvironment(faults)
+        return cls(environment, find_project())
+
+    @cached_property
+    def cluster(self) -> K3sCluster:
+        return K3sCluster(self.environment)
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        return Secrets.open(self.environment.name, self.project)
+
+    def client(self) -> Client:
+        """A connection of its own for the calling thread."""
+        return connect(self.environment.proxmox, self.secrets, self.project)
+
+    def host_key_seed(self) -> Secret:
+        return self.secrets.require("ssh.host-key-seed")
+
+    def make_secrets(self) -> list[str]:
+        """Generate what the first `up` needs; returns a sentence for each."""
+        missing = [name for name in _GENERATED if self.secrets.get(name) is None]
+        if missing:
+            # Hex: no colon, no K10 prefix and not the bootstrap format that K3s chokes on.
+            self.secrets.set({name: random.token_hex(32) for name in missing})
+        place = self.secrets.file.relative_to(self.project)
+        return [f"made {_GENERATED[name]} ({name} in {place}); commit that file" for name in missing]
+
+
+def find_project() -> Path:
+    return project.find((click.get_current_context().find_root().obj or {}).get("project"))

@@ -1,0 +1,119 @@
+"""The steps that verbs share: read and plan, ask, apply with progress, write the inventory."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from bootstrap import cloudinit, hostkeys
+from bootstrap import inventory as generated
+from bootstrap.apply import apply
+from bootstrap.cli.render import console, progress, show_failures
+from bootstrap.cli.session import Session
+from bootstrap.errors import RzpError, SecretsError
+from bootstrap.machine import Machine
+from bootstrap.plan import Observed, Plan, diff
+from bootstrap.proxmox.read import observe
+from bootstrap.secrets import Secret
+
+
+def read(session: Session) -> Observed:
+    """The live state; GET requests only."""
+    return observe(session.client(), session.environment, session.cluster.machines)
+
+
+def make_plan(session: Session) -> Plan:
+    """Read Proxmox and compare."""
+    environment = session.environment
+    observed = read(session)
+    return diff(
+        environment.name,
+        session.cluster.machines,
+        observed,
+        image=environment.image.filename,
+        image_storage=environment.proxmox.image_storage,
+        shared=observed.shared,
+    )
+
+
+def ask(plan: Plan, *, yes: bool, confirmed: str | None) -> None:
+    """Have the plan confirmed. A deletion wants the environment's name, which -y does not give."""
+    name = plan.environment
+    if plan.deletions:
+        if confirmed is None:
+            _need_terminal(f"--confirm-destroy {name}")
+            confirmed = click.prompt(
+                f"This deletes {len(plan.deletions)} machine(s) with their disks. Type {name} to go on"
+            )
+        if confirmed != name:
+            raise RzpError(f"{name}: {confirmed!r} is not {name!r}; nothing was changed")
+    elif not yes:
+        _need_terminal("-y")
+        if not click.confirm("Apply this plan?"):
+            raise RzpError(f"{name}: not confirmed; nothing was changed")
+
+
+def _need_terminal(option: str) -> None:
+    if not sys.stdin.isatty():
+        raise RzpError(f"there is no terminal to ask on; add {option}")
+
+
+def carry_out(session: Session, plan: Plan, *, wait: bool) -> None:
+    """Apply with live progress; raises when a part failed, after naming every failed machine."""
+    if not plan.applicable:
+        return
+    keys = session.environment.access.public_keys(session.project)
+    seed = (
+        session.host_key_seed()
+        if any(change.verb in ("create", "finish", "start") for change in plan.changes)
+        else None
+    )
+
+    def seed_iso(machine: Machine) -> bytes:
+        return cloudinit.seed(machine, session.environment, ssh_keys=keys, host_key_seed=_known(seed)).iso()
+
+    def host_key(machine: Machine) -> str:
+        return hostkeys.public(_known(seed), machine.uuid)
+
+    with progress() as report:
+        result = apply(
+            plan,
+            client=session.client,
+            environment=session.environment,
+            seed=seed_iso,
+            host_key=host_key,
+            report=report,
+            wait=wait,
+            project=session.project,
+        )
+    if result.failures:
+        show_failures(result)
+        raise RzpError(
+            f"{plan.environment}: {len(result.failures)} part(s) failed (above); run the same command again to go on"
+        )
+
+
+def _known(seed: Secret | None) -> Secret:
+    if seed is None:
+        raise SecretsError("ssh.host-key-seed is needed here and was not read")
+    return seed
+
+
+def seed_if_readable(session: Session) -> tuple[Secret | None, str]:
+    """The host-key seed, or None with the reason why it cannot be had."""
+    try:
+        return session.host_key_seed(), ""
+    except SecretsError as error:
+        return None, str(error)
+
+
+def write_inventory(session: Session) -> None:
+    """Write what differs, and say so."""
+    seed, why = seed_if_readable(session)
+    if seed is None:
+        console.print(f"known_hosts was not written: {why}", style="yellow", markup=False)
+    for file in generated.files(session.cluster, session.project, seed):
+        name = file.path.relative_to(session.project)
+        if file.write():
+            console.print(f"wrote {name}", markup=False)

@@ -1,0 +1,186 @@
+"""Reading: what Proxmox holds of an environment, with GET calls only.
+
+One for the cluster, per node one for its VMs' power and one for its image storage, one per VM that matters; with
+several nodes one to learn whether that storage is shared. More only
+while something is under way: a VM in creation shows nothing but its lock, so the task list is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bootstrap.config.base import Environment
+from bootstrap.errors import ProxmoxError
+from bootstrap.machine import Machine
+from bootstrap.plan import SEED_SLOT, Live, Observed
+from bootstrap.proxmox import images, tasks
+from bootstrap.proxmox.session import Client
+
+_DISK_SLOT = re.compile(r"^(scsi|virtio|sata|ide)\d+$")
+_SIZE = re.compile(r"^(\d+(?:\.\d+)?)([KMGT]?)$")
+_GIB = {"": 2**-30, "K": 2**-20, "M": 2**-10, "G": 1.0, "T": 2.0**10}
+_SEPARATORS = re.compile(r"[,; ]+")
+
+
+def observe(client: Client, environment: Environment, machines: Sequence[Machine]) -> Observed:
+    """Everything that the plan needs."""
+    listed = [
+        entry for entry in client.get("/cluster/resources", {"type": "vm"}) if _matters(entry, environment)
+    ]
+    qemu_nodes = sorted({str(entry["node"]) for entry in listed if entry["type"] == "qemu"})
+    running = {vmid for node in qemu_nodes for vmid in _running(client, node)}
+    vms: list[Live] = []
+    creating: set[int] = set()
+    for entry in sorted(listed, key=lambda entry: int(entry["vmid"])):
+        vmid, node = int(entry["vmid"]), str(entry["node"])
+        if entry["type"] != "qemu":
+            vms.append(_container(entry))
+            continue
+        live, upid = machine(client, node, vmid, running=vmid in running)
+        if live is not None:
+            vms.append(live)
+        if upid is not None:
+            creating.add(vmid)
+    nodes = sorted({m.node for m in machines} | set(qemu_nodes))
+    found, seeds = _stored(client, environment, nodes, [m.seed_iso for m in machines])
+    return Observed(
+        vms=tuple(vms),
+        images=found,
+        seeds=seeds,
+        creating=frozenset(creating),
+        shared=images.shared(client, environment, nodes),
+    )
+
+
+def machine(
+    client: Client, node: str, vmid: int, *, running: bool | None = None
+) -> tuple[Live | None, str | None]:
+    """One VM (None: there is none) and the UPID of our task that is creating it. `running` None: it is asked for."""
+    for _ in range(2):
+        try:
+            config: dict[str, Any] = client.get(f"/nodes/{node}/qemu/{vmid}/config")
+            if running is None:
+                running = client.get(f"/nodes/{node}/qemu/{vmid}/status/current")["status"] == "running"
+        except ProxmoxError as error:
+            if "does not exist" not in str(error):
+                raise
+            return None, None
+        live = parse(vmid, node, config, running=running)
+        if live.lock != "create" or live.name:
+            return live, None
+        if upid := tasks.running(client, node, vmid).get("qmcreate"):
+            return live, upid
+        # The task may have ended between the two reads: look once more.
+    return live, None
+
+
+def find(client: Client, vmid: int) -> tuple[Live | None, str | None]:
+    """As `machine`, for a VMID on a node that is not known."""
+    for entry in client.get("/cluster/resources", {"type": "vm"}):
+        if int(entry["vmid"]) == vmid and entry["type"] != "qemu":
+            return _container(entry), None
+        if int(entry["vmid"]) == vmid:
+            return machine(client, str(entry["node"]), vmid)
+    return None, None
+
+
+def _container(entry: dict[str, Any]) -> Live:
+    name = str(entry.get("name", ""))
+    return Live(vmid=int(entry["vmid"]), node=str(entry["node"]), kind="lxc", name=name, tags=_tags(entry))
+
+
+def parse(vmid: int, node: str, config: dict[str, Any], *, running: bool) -> Live:
+    """A VM's configuration as Proxmox shows it."""
+    drives = {slot: _options(str(value)) for slot, value in config.items() if _DISK_SLOT.match(slot)}
+    seed = drives.get(SEED_SLOT, {})
+    volume = seed.get("file") if seed.get("media") == "cdrom" else None
+    return Live(
+        vmid=vmid,
+        node=node,
+        name=str(config.get("name", "")),
+        uuid=_options(str(config.get("smbios1", ""))).get("uuid", "").lower(),
+        tags=_tags(config),
+        running=running,
+        lock=config.get("lock"),
+        digest=str(config.get("digest", "")),
+        seed=None if volume in (None, "none") else volume,
+        disks={
+            slot: gib(options["size"])
+            for slot, options in sorted(drives.items())
+            if options.get("media") != "cdrom" and "size" in options
+        },
+        fields=_fields(config),
+    )
+
+
+def gib(size: str) -> float:
+    """`20G`, `368K` → GiB."""
+    match = _SIZE.match(size)
+    return float(match[1]) * _GIB[match[2]] if match else 0.0
+
+
+def _fields(config: dict[str, Any]) -> dict[str, Any]:
+    """The names of plan.managed_fields, as plain values; None where Proxmox has nothing."""
+    net = _options(str(config.get("net0", "")))
+    memory = _options(str(config.get("memory", "")), "current").get("current")
+    agent = _options(str(config.get("agent", "0")), "enabled").get("enabled")
+    tag = net.get("tag")
+    return {
+        "cores": config.get("cores"),
+        "memory": int(memory) if memory else None,
+        "cpu": _options(str(config.get("cpu", "")), "cputype").get("cputype") or None,
+        "machine": config.get("machine"),
+        "scsihw": config.get("scsihw"),
+        "balloon": config.get("balloon"),
+        "ostype": config.get("ostype"),
+        "agent": agent == "1",
+        "onboot": bool(config.get("onboot")),
+        "protection": bool(config.get("protection")),
+        "serial0": config.get("serial0"),
+        "net0 mac": net.get("virtio", "").upper() or None,
+        "net0 bridge": net.get("bridge"),
+        "net0 tag": int(tag) if tag else None,
+    }
+
+
+def _options(text: str, first: str = "file") -> dict[str, str]:
+    """`local:iso/x.iso,media=cdrom` → {file: local:iso/x.iso, media: cdrom}; `first` names a value without a key."""
+    pairs = (part.partition("=") for part in text.split(",") if part)
+    return {key if equals else first: value if equals else key for key, equals, value in pairs}
+
+
+def _tags(entry: dict[str, Any]) -> frozenset[str]:
+    """Proxmox VE 8.4 keeps them as they were sent."""
+    return frozenset(filter(None, _SEPARATORS.split(str(entry.get("tags", "")).lower())))
+
+
+def _matters(entry: dict[str, Any], environment: Environment) -> bool:
+    first, last = environment.vmids
+    return first <= int(entry["vmid"]) <= last or f"rzp-{environment.name}" in _tags(entry)
+
+
+def _running(client: Client, node: str) -> set[int]:
+    """From the node itself: the cluster's list is up to ten seconds old."""
+    return {int(entry["vmid"]) for entry in client.get(f"/nodes/{node}/qemu") if entry["status"] == "running"}
+
+
+def _stored(
+    client: Client, environment: Environment, nodes: Iterable[str], wanted: Sequence[str]
+) -> tuple[frozenset[str], frozenset[tuple[str, str]]]:
+    """Nodes that hold the image, and the seed ISOs of this environment."""
+    pools = "|".join(re.escape(pool.name) for pool in environment.pools)
+    # Not every rzp-NAME-*: an environment NAME-2 has seeds of its own.
+    numbered = re.compile(rf"^rzp-{re.escape(environment.name)}-({pools})-\d+\.iso$")
+    held: set[str] = set()
+    seeds: set[tuple[str, str]] = set()
+    for node in nodes:
+        for entry in images.content(client, node, environment.proxmox.image_storage):
+            volid = str(entry["volid"])
+            name = volid.rsplit("/", 1)[-1]
+            if volid == images.volume(environment):
+                held.add(node)
+            elif entry.get("content") == "iso" and (name in wanted or numbered.match(name)):
+                seeds.add((node, volid))
+    return frozenset(held), frozenset(seeds)

@@ -1,0 +1,85 @@
+"""Tasks: what Proxmox does in the background. Waiting for one is bounded, and a failed one raises with its log."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from bootstrap.errors import ProxmoxError, TaskFailed, WaitTimeout
+from bootstrap.proxmox.faults import fix_for
+from bootstrap.proxmox.session import Client
+
+_GOOD = re.compile(r"^(OK|WARNINGS: \d+)$")
+_TAIL = 5
+# Polls get slower up to this, and stay below the 5 s after which the server closes the connection.
+_SLOWEST = 2.0
+
+Waiting = Callable[[str], None]
+
+
+def wait(client: Client, upid: str | None, *, limit: float, waiting: Waiting = lambda _: None) -> None:
+    """Return when the task has ended well. `upid` None: the call was already done. `limit`: seconds."""
+    if upid is None:
+        return
+    what = _described(upid)
+    waiting(f"{what}, at most {limit:.0f} s")
+    deadline = time.monotonic() + limit
+    interval = client.limits.first_poll
+    client.pause(interval)
+    while (status := _status(client, upid, deadline))["status"] != "stopped":
+        if time.monotonic() > deadline:
+            raise WaitTimeout(
+                f"{what} has not ended within {limit:.0f} s; it goes on. Look at its log in Proxmox ({upid}) and run"
+                f" the command again. Last lines: {' | '.join(_log(client, upid)) or 'none'}"
+            )
+        client.pause(interval)
+        interval = min(interval * 1.5, _SLOWEST)
+    result = str(status.get("exitstatus", "no exit status"))
+    if not _GOOD.match(result):
+        raise _failed(client, upid, what, result)
+
+
+def running(client: Client, node: str, vmid: int) -> dict[str, str]:
+    """Our own running tasks on a VM: kind → UPID."""
+    listed: list[dict[str, Any]] = client.get(f"/nodes/{node}/tasks", {"source": "active", "vmid": vmid})
+    author = client.access.identity
+    return {
+        str(task["type"]): str(task["upid"])
+        for task in listed
+        if str(task["upid"]).split(":")[7] == author and "endtime" not in task
+    }
+
+
+def _status(client: Client, upid: str, deadline: float) -> dict[str, Any]:
+    """A task that was only just made may not be known yet."""
+    while True:
+        try:
+            return dict(client.get(f"{_path(upid)}/status"))
+        except ProxmoxError as error:
+            if "no such task" not in str(error) or time.monotonic() > deadline:
+                raise
+        client.pause(0.5)
+
+
+def _failed(client: Client, upid: str, what: str, result: str) -> TaskFailed:
+    log = _log(client, upid)
+    fix = fix_for(" ".join([result, *log]))
+    return TaskFailed(f"{what} failed: {result}" + (f"; {fix}" if fix else ""), upid=upid, log=log)
+
+
+def _log(client: Client, upid: str) -> list[str]:
+    lines = client.get(f"{_path(upid)}/log", {"limit": 0})
+    return [str(line["t"]).strip() for line in lines][-_TAIL:]
+
+
+def _path(upid: str) -> str:
+    # The id of a download task is a file name.
+    return f"/nodes/{upid.split(':')[1]}/tasks/{quote(upid, safe=':@!')}"
+
+
+def _described(upid: str) -> str:
+    _, node, _, _, _, kind, target, *_ = upid.split(":")
+    return f"task {kind}{f' {target}' if target else ''} on {node}"
