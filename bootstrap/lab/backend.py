@@ -1,0 +1,106 @@
+"""Between the API server and the machines: what a machine is started with, and who can start it.
+
+A backend may also have `async def sockets(self) -> list[tuple[str, socket.socket]]`: listening sockets inside the lab's own
+network, each "api" or "files", that the daemon serves next to its own on loopback. The daemon has put the ports that it
+listens on into the plan before it makes the backend: `plan["port"]` (API) and `plan["files_port"]`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from bootstrap.errors import LabError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Backend", "Disk", "Hardware", "LabError", "Nic", "Record"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nic:
+    """One network card; `tag` is the VLAN."""
+
+    mac: str
+    bridge: str
+    tag: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """One disk: `path` is the volume's file, sparse and as long as the disk is."""
+
+    slot: str
+    path: Path
+    imported: bool  # made by import-from, so it carries an operating system
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """What a machine is started with; `uuid` is the SMBIOS one."""
+
+    vmid: int
+    name: str
+    cores: int
+    memory_mib: int
+    uuid: str
+    nics: tuple[Nic, ...]
+    disks: tuple[Disk, ...]
+    cdrom: Path | None
+    boot: tuple[str, ...]
+
+
+class Backend(Protocol):
+    """The machines. An error is a LabError; its text becomes the error of the Proxmox task."""
+
+    name: str
+
+    async def open(self) -> None: ...
+    async def start(self, hardware: Hardware) -> None: ...
+    async def stop(self, vmid: int) -> None: ...
+    async def shutdown(self, vmid: int, timeout: float) -> bool: ...  # noqa: ASYNC109 - the guest's time, not ours
+    async def reboot(self, vmid: int, timeout: float) -> bool: ...  # noqa: ASYNC109 - the guest's time, not ours
+    def running(self, vmid: int) -> bool: ...
+    async def eject(self, vmid: int) -> None: ...
+    async def erase(self, vmid: int) -> None: ...
+    async def close(self) -> None: ...
+
+
+class Record:
+    """No machines: only remembers which are on. They obey a shutdown at once, or, being deaf, never."""
+
+    name = "record"
+
+    def __init__(self, *, deaf: bool = False) -> None:
+        self._on: set[int] = set()
+        self._deaf = deaf
+
+    async def open(self) -> None:
+        """Nothing to prepare."""
+
+    async def start(self, hardware: Hardware) -> None:
+        self._on.add(hardware.vmid)
+
+    async def stop(self, vmid: int) -> None:
+        self._on.discard(vmid)
+
+    async def shutdown(self, vmid: int, timeout: float) -> bool:  # noqa: ARG002, ASYNC109 - the interface's
+        if not self._deaf:
+            self._on.discard(vmid)
+        return vmid not in self._on
+
+    async def reboot(self, vmid: int, timeout: float) -> bool:  # noqa: ARG002, ASYNC109 - the interface's
+        return vmid in self._on and not self._deaf
+
+    def running(self, vmid: int) -> bool:
+        return vmid in self._on
+
+    async def eject(self, vmid: int) -> None:
+        """No drive, no medium."""
+
+    async def erase(self, vmid: int) -> None:
+        self._on.discard(vmid)
+
+    async def close(self) -> None:
+        self._on.clear()

@@ -1,0 +1,142 @@
+"""A lab in this process on free loopback ports, and a file server beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import http.server
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from proxmoxer import ProxmoxAPI
+
+from bootstrap.lab.daemon import Daemon
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PLAN: dict[str, Any] = {
+    "environment": "demo",
+    "pve": "9.2",
+    "nodes": ["pve1"],
+    "storages": [
+        {"storage": "local", "type": "dir", "content": "iso,import,vztmpl,backup,snippets", "shared": 0},
+        {"storage": "vmdata", "type": "dir", "content": "images,rootdir", "shared": 0},
+    ],
+    "bridge": "vmbr0",
+    "ipv4": {"network": "10.77.0.0/24", "gateway": "10.77.0.1"},
+    "token_id": "rzp@pve!infra",
+    "image_filename": "debian.qcow2",
+    "image_storage": "local",
+    "pace": 0.01,
+}
+
+
+@contextlib.contextmanager
+def running_lab(state: Path, plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A lab in a thread; its endpoint's values."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    daemon = Daemon(state=state, plan=dict(plan))
+
+    def call(work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(10)
+
+    try:
+        yield call(daemon.serve())
+    finally:
+        call(daemon.close())
+        call(asyncio.sleep(0.02))  # TLS connections take some turns of the loop to close
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture
+def plan() -> dict[str, Any]:
+    return dict(PLAN)
+
+
+@pytest.fixture
+def start_lab(tmp_path: Path) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
+    with contextlib.ExitStack() as stack:
+        yield lambda plan: stack.enter_context(running_lab(tmp_path / "lab", plan))
+
+
+@pytest.fixture
+def lab(plan: dict[str, Any], start_lab: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """The endpoint's values of a running lab."""
+    return start_lab(plan)
+
+
+def client(endpoint: dict[str, Any], state: Path) -> Any:
+    user, _, token = endpoint["token_id"].partition("!")
+    host = endpoint["url"].removeprefix("https://")
+    verify = str(state / "tls.pem")
+    return ProxmoxAPI(
+        host, user=user, token_name=token, token_value=endpoint["token"], verify_ssl=verify, timeout=10
+    )
+
+
+@pytest.fixture
+def connect(tmp_path: Path) -> Iterator[Callable[[dict[str, Any]], Any]]:
+    """The real client library for an endpoint."""
+    made: list[Any] = []
+
+    def make(endpoint: dict[str, Any]) -> Any:
+        made.append(client(endpoint, tmp_path / "lab"))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one._store["session"].close()
+
+
+@pytest.fixture
+def api(lab: dict[str, Any], connect: Callable[[dict[str, Any]], Any]) -> Any:
+    return connect(lab)
+
+
+@pytest.fixture
+def finish() -> Callable[[Any, str], tuple[str, list[str]]]:
+    """Waits for a task: its exit status and log."""
+
+    def wait(api: Any, upid: str) -> tuple[str, list[str]]:
+        task = api.nodes("pve1").tasks(upid)
+        while (status := task.status.get())["status"] == "running":
+            time.sleep(0.01)
+        return status["exitstatus"], [line["t"] for line in task.log.get(limit=0)]
+
+    return wait
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Nothing on the terminal."""
+
+
+@pytest.fixture
+def serve_files(tmp_path: Path) -> Iterator[Callable[[dict[str, bytes]], str]]:
+    """Serves files by HTTP from a free port; the base URL."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
+    )
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+
+    def serve(files: dict[str, bytes]) -> str:
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield serve
+    server.shutdown()
+    thread.join()
+    server.server_close()
