@@ -56,7 +56,8 @@ class Session:
             # Hex: no colon, no K10 prefix and not the bootstrap format that K3s chokes on.
             self.secrets.set({name: random.token_hex(32) for name in missing})
         place = self.secrets.file.relative_to(self.project)
-        return [f"made {_GENERATED[name]} ({name} in {place}); commit that file" for name in missing]
+        advice = "; commit that file" if self.environment.source == "operator" else ""
+        return [f"made {_GENERATED[name]} ({name} in {place}){advice}" for name in missing]
 
 
 def find_project() -> Path:

@@ -124,7 +124,7 @@ class Dying(BaseAdapter):
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
         answer = self.real.send(request, **options)
         self.left -= request.method != "GET"
-        if self.left == 0:
+        if self.left == 0 and request.method != "GET":
             answer.close()
             self.close()
             raise Killed
@@ -159,6 +159,27 @@ def test_a_run_that_is_killed_after_any_write_is_finished_by_the_next(fresh_lab:
     volumes = [volume.split(".")[0] for volume in _volumes(lab) if volume.startswith("vmdata")]
     assert volumes == ["vmdata:930/vm-930-disk-0", "vmdata:930/vm-930-disk-1"]
     assert not [volume for volume in _volumes(lab) if volume.startswith("local:iso")]
+
+
+class Deaf(Dying):
+    """Passes calls on, and loses the answer to the n-th write."""
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
+        try:
+            return super().send(request, **options)
+        except Killed:
+            raise requests.ConnectionError("Connection aborted.") from None
+
+
+def test_a_create_whose_answer_is_lost_is_looked_for_and_not_repeated(lab: Any) -> None:
+    images.fetch(lab.client(), lab.environment, "pve1", Path())
+    client = lab.client(lambda real: Deaf(real, 2))
+
+    result = lab.apply(lab.plan(lab.machines[:1]), client)
+
+    assert result.failures == {}
+    assert client.calls.count(("POST", "/nodes/pve1/qemu")) == 1
+    assert [(vm.vmid, vm.running, vm.seed) for vm in lab.observe().vms] == [(920, True, None)]
 
 
 def test_a_run_that_is_killed_between_two_steps_of_two_machines_is_finished_by_the_next(lab: Any) -> None:

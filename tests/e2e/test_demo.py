@@ -1,0 +1,296 @@
+"""The main job on machines that boot: every promise that needs a real machine to be seen.
+
+The tests of this file build upon one another, in their order, on one desk with one lab.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bootstrap.secrets import Secrets
+
+pytestmark = pytest.mark.e2e
+ADDRESSES = {"demo-server-1": "10.77.0.20", "demo-agent-1": "10.77.0.30", "demo-agent-2": "10.77.0.31"}
+VMIDS = {"demo-server-1": 920, "demo-agent-1": 930, "demo-agent-2": 931}
+DEPLOY = ("inventories/demo.py", "deploys/k3s.py")
+
+
+def _changes(output: str) -> dict[str, Any]:
+    """pyinfra's JSON: what was planned and what happened."""
+    return dict(json.loads(output[output.index("{") : output.rindex("}") + 1]))
+
+
+def _kill_after_eject(desk: Any, vmid: int, killed: threading.Event) -> None:
+    """Pull the plug of a machine in the moment in which its seed was ejected."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            config = desk.api("GET", f"/nodes/pve1/qemu/{vmid}/config")
+        except AssertionError:  # it does not exist yet
+            config = {}
+        if config.get("scsi1", "").startswith("none"):
+            desk.api("POST", f"/nodes/pve1/qemu/{vmid}/status/stop")
+            killed.set()
+            return
+        time.sleep(0.02)
+
+
+def test_outside_the_labs_network_the_demo_says_so_and_changes_nothing(desk: Any) -> None:
+    desk.run("rzp-bootstrap", "lab", "start")
+
+    said = desk.run("rzp-bootstrap", "demo", "-y", expect=1).stdout
+
+    assert "rzp-bootstrap lab exec -- rzp-bootstrap demo" in said
+    assert desk.api("GET", "/cluster/resources", type="vm") == []
+
+
+def test_the_dry_run_shows_the_plan_exits_2_and_writes_nothing(desk: Any) -> None:
+    said = desk.inside("rzp-bootstrap", "demo", "--dry-run", expect=2).stdout
+
+    assert "+ create demo-server-1 (VMID 920 on pve1" in said
+    assert "1 to fetch, 3 to create" in said
+    assert not (desk.folder / "inventories" / "demo.py").exists()
+    assert Secrets.open("demo", desk.folder).names() == ["proxmox.token"]
+
+
+def test_up_creates_machines_whose_keys_are_known_though_one_was_killed_after_its_eject(desk: Any) -> None:
+    killed = threading.Event()
+    killer = threading.Thread(target=_kill_after_eject, args=(desk, VMIDS["demo-agent-2"], killed))
+    killer.start()
+
+    said = desk.inside("rzp-bootstrap", "demo", "-y", expect=None).stdout
+    killer.join()
+
+    assert killed.is_set(), said
+    assert (desk.folder / "inventories" / "demo.known_hosts").exists()
+    desk.inside("rzp-bootstrap", "demo", "-y")
+    for name, address in ADDRESSES.items():
+        assert desk.ssh("demo", address, "cloud-init status --wait >/dev/null; hostname").strip() == name
+
+
+def test_after_up_nothing_is_left_of_the_seeds(desk: Any) -> None:
+    volumes = [entry["volid"] for entry in desk.api("GET", "/nodes/pve1/storage/local/content")]
+
+    assert not [volume for volume in volumes if volume.endswith(".iso")]
+    for vmid in VMIDS.values():
+        assert desk.api("GET", f"/nodes/pve1/qemu/{vmid}/config")["scsi1"].startswith("none")
+
+
+def test_a_second_up_changes_nothing(desk: Any) -> None:
+    said = desk.inside("rzp-bootstrap", "demo", "--dry-run", expect=0).stdout
+    again = desk.inside("rzp-bootstrap", "demo", "-y").stdout
+
+    assert "no changes" in said
+    assert "no changes" in again
+    assert "wrote" not in again
+
+
+def test_a_wrong_host_key_is_refused(desk: Any) -> None:
+    known = desk.folder / "inventories" / "demo.known_hosts"
+    right = known.read_text()
+    lines = right.splitlines()
+    keys = [line.split()[2] for line in lines]
+    swapped = [
+        line.replace(key, other) for line, key, other in zip(lines, keys, [*keys[1:], keys[0]], strict=True)
+    ]
+    known.write_text("\n".join(swapped) + "\n")
+    try:
+        refused = desk.inside("pyinfra", "-y", "inventories/demo.py", "exec", "--", "true", expect=1).stdout
+        ssh = desk.ssh("demo", ADDRESSES["demo-server-1"], "true", expect=255)
+    finally:
+        known.write_text(right)
+
+    assert "does not match" in refused
+    assert "REMOTE HOST IDENTIFICATION HAS CHANGED" in ssh
+
+
+def test_the_deploy_installs_joins_and_hands_over(desk: Any) -> None:
+    said = desk.inside("pyinfra", "-y", *DEPLOY, limit=420).stdout
+
+    assert "No hosts remaining" not in said
+    kubeconfig = desk.folder / "inventories" / "demo.kubeconfig"
+    assert kubeconfig.stat().st_mode & 0o777 == 0o600
+    assert f"https://{ADDRESSES['demo-server-1']}:6443" in kubeconfig.read_text()
+    assert "rzp-demo" in kubeconfig.read_text()
+    nodes = json.loads(
+        desk.ssh("demo", ADDRESSES["demo-server-1"], "sudo k3s kubectl get nodes -o json 2>/dev/null")
+    )["items"]
+    ready = {
+        node["metadata"]["name"]: next(
+            c["status"] for c in node["status"]["conditions"] if c["type"] == "Ready"
+        )
+        for node in nodes
+    }
+    assert ready == dict.fromkeys(ADDRESSES, "True")
+    labels = {node["metadata"]["name"]: node["metadata"]["labels"] for node in nodes}
+    assert labels["demo-agent-1"]["rzp.io/storage"] == "longhorn"
+
+
+def test_the_data_disk_is_mounted_by_its_uuid(desk: Any) -> None:
+    said = desk.ssh(
+        "demo",
+        ADDRESSES["demo-agent-1"],
+        "findmnt -no SOURCE,FSTYPE /var/lib/longhorn; cat /etc/systemd/system/*longhorn.mount",
+    )
+
+    assert "ext4" in said
+    assert "/dev/disk/by-uuid/" in said
+
+
+def _unchanged(desk: Any) -> float:
+    """Both stages once more; asserts that neither changes anything. Returns the deploy's seconds."""
+    desk.inside("rzp-bootstrap", "demo", "--dry-run", expect=0)
+    planned = _changes(desk.inside("pyinfra", "--dry", "--json", *DEPLOY).stdout)
+    assert [step["name"] for step in planned["plan"] if step["hosts_with_change"]] == []
+    began = time.monotonic()
+    done = _changes(desk.inside("pyinfra", "-y", "--json", *DEPLOY).stdout)
+    seconds = time.monotonic() - began
+    assert done["results"]["failed_hosts"] in ([], {})
+    changed = [name for name, operation in _operations(done) if operation]
+    assert changed == []
+    return seconds
+
+
+def _operations(done: dict[str, Any]) -> list[tuple[str, bool]]:
+    """(name, changed) of every operation, whatever shape pyinfra gives the counts."""
+    found = []
+    operations = done["results"]["operations"]
+    for entry in operations.values() if isinstance(operations, dict) else operations:
+        changed = any(bool(entry.get(key)) for key in ("changed", "hosts_changed", "changed_hosts"))
+        found.append((str(entry.get("name")), changed))
+    return found
+
+
+def test_a_second_run_of_both_stages_changes_nothing(desk: Any) -> None:
+    _unchanged(desk)
+
+
+def _identity(desk: Any, address: str) -> str:
+    return str(
+        desk.ssh(
+            "demo",
+            address,
+            "sudo sha256sum /etc/ssh/ssh_host_ed25519_key; cat /etc/machine-id; id; ip -br addr show eth0 | tr -s ' ';"
+            " sudo readlink /var/lib/cloud/instance",
+        )
+    )
+
+
+def test_after_a_reboot_of_every_machine_nothing_has_changed(desk: Any) -> None:
+    before = {name: _identity(desk, address) for name, address in ADDRESSES.items()}
+    boots = {
+        name: desk.ssh("demo", address, "cat /proc/sys/kernel/random/boot_id; uptime -s")
+        for name, address in ADDRESSES.items()
+    }
+    for vmid in VMIDS.values():
+        desk.api("POST", f"/nodes/pve1/qemu/{vmid}/status/reboot")
+    for name, address in ADDRESSES.items():
+        _await_ssh(desk, address)
+        assert _identity(desk, address) == before[name], name
+    assert boots
+    _await_ready(desk)
+
+    _unchanged(desk)
+
+
+def _await_ssh(desk: Any, address: str) -> None:
+    deadline = time.monotonic() + 90
+    while "up" not in desk.ssh("demo", address, "echo up", expect=None):
+        assert time.monotonic() < deadline, f"{address} does not answer after its reboot"
+        time.sleep(0.5)
+
+
+def _await_ready(desk: Any) -> None:
+    deadline = time.monotonic() + 90
+    while True:
+        said = desk.ssh(
+            "demo", ADDRESSES["demo-server-1"], "sudo k3s kubectl get nodes -o json 2>/dev/null", expect=None
+        )
+        nodes = json.loads(said)["items"] if said.startswith("{") else []
+        ready = [
+            any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"])
+            for node in nodes
+        ]
+        if len(ready) == len(ADDRESSES) and all(ready):
+            return
+        assert time.monotonic() < deadline, said[-2000:]
+        time.sleep(1)
+
+
+def test_after_one_edit_the_dry_run_names_exactly_what_is_changed_then(desk: Any) -> None:
+    address = ADDRESSES["demo-agent-1"]
+    desk.ssh("demo", address, "echo '# edited' | sudo tee -a /etc/sysctl.d/*rzp*.conf")
+
+    planned = _changes(desk.inside("pyinfra", "--dry", "--json", *DEPLOY).stdout)
+    named = {
+        (step["name"], tuple(step["hosts_with_change"]))
+        for step in planned["plan"]
+        if step["hosts_with_change"]
+    }
+    assert len(named) == 1
+    assert next(iter(named))[1] == ("demo-agent-1",)
+    done = _changes(desk.inside("pyinfra", "-y", "--json", *DEPLOY).stdout)
+
+    assert [name for name, changed in _operations(done) if changed] == [next(iter(named))[0]]
+    _unchanged(desk)
+
+
+def test_the_checkout_is_clean(desk: Any) -> None:
+    assert desk.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_no_secret_stands_anywhere_it_should_not(desk: Any) -> None:
+    store = Secrets.open("demo", desk.folder)
+    canaries = {
+        name: store.require(name).reveal() for name in ("k3s.token", "ssh.host-key-seed", "proxmox.token")
+    }
+    _loud_runs(desk)
+    for address in ADDRESSES.values():
+        desk.ssh(
+            "demo",
+            address,
+            "sudo journalctl --no-pager -b -o short 2>/dev/null | tail -n 5000; ps axww; sudo grep -rs . /tmp | head -n 200",
+        )
+    for vmid in VMIDS.values():
+        desk.printed.append(json.dumps(desk.api("GET", f"/nodes/pve1/qemu/{vmid}/config")))
+
+    for name, canary in canaries.items():
+        for text in desk.printed:
+            at = text.find(canary)
+            assert at < 0, f"{name} was printed: …{text[max(0, at - 300) : at]}"
+        for path in _readable_files(desk):
+            assert canary not in path.read_text(errors="replace"), f"{name} stands in {path}"
+
+
+def _loud_runs(desk: Any) -> None:
+    desk.inside("pyinfra", "--dry", "--diff", "-vvv", *DEPLOY)
+    desk.inside("pyinfra", "--dry", "--debug-operations", *DEPLOY, expect=None)
+    desk.inside("pyinfra", "inventories/demo.py", "debug-inventory", expect=None)
+
+
+def _readable_files(desk: Any) -> list[Path]:
+    """Everything written, but the age file and its identity, and the lab's own 0600 files that hold its token."""
+    found = [path for path in desk.folder.rglob("*") if path.is_file() and ".git/" not in f"{path}/"]
+    for name in ("daemon.log", "storage", "www"):
+        place = desk.lab / name
+        found += [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
+    return [path for path in found if path.stat().st_size < 20_000_000]
+
+
+def test_destroy_asks_for_the_name_and_leaves_nothing(desk: Any) -> None:
+    refused = desk.inside("rzp-bootstrap", "destroy", "demo", expect=1).stdout
+    assert "--confirm-destroy demo" in refused
+    wrong = desk.inside("rzp-bootstrap", "destroy", "demo", "--confirm-destroy", "staging", expect=1).stdout
+    assert "nothing was changed" in wrong
+
+    desk.inside("rzp-bootstrap", "destroy", "demo", "--confirm-destroy", "demo")
+
+    assert desk.api("GET", "/cluster/resources", type="vm") == []
+    assert desk.api("GET", "/nodes/pve1/storage/vmdata/content") == []
+    assert not [v for v in desk.api("GET", "/nodes/pve1/storage/local/content") if v["content"] == "iso"]
