@@ -141,7 +141,7 @@ def edit(old: Json, managers: dict[str, Tree], manager: str, fields: Json) -> tu
     new, after = _copy(old), _copy(managers)
     for path in leaves(tree(fields)):
         item = get(fields, path)
-        if get(old, path) == item:
+        if item == {} or get(old, path) == item:  # an empty map asks for nothing
             continue
         for node in after.values():
             _disown(node, path)

@@ -201,6 +201,8 @@ class Listener(ThreadingHTTPServer):
     def server_bind(self) -> None:
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        # As Go does: connections of the time before a reboot linger in the machine's network and must not block the port.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
