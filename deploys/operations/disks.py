@@ -1,0 +1,71 @@
+"""Data disks: formatted only when they are empty, mounted by the UUID of their file system."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyinfra.api.operation import operation
+from pyinfra.context import host
+
+from deploys import paths, system
+from deploys.facts.memo import changing
+from deploys.operations.node import state_of, write
+from deploys.running import failure, limited
+from deploys.wanted import File
+
+if TYPE_CHECKING:
+    from deploys.commands import Commands
+    from deploys.facts.node import Disk, Node
+    from deploys.settings import DataDisk, Settings
+
+
+@operation()
+def mounted(settings: Settings, disk: DataDisk) -> Commands:
+    """The disk carries a file system and is mounted, now and at every boot."""
+    found = state_of(settings, host).disks.get(disk.device)
+    if found is None:
+        yield failure(
+            f"{host.name}: the data disk {disk.device} is not there; compare the VM's hardware with the plan"
+        )
+        return
+    if found.empty:
+        yield from changing(host, [limited(_format(disk, found), 300)])
+        found = state_of(settings, host).disks[disk.device]
+    if found.tags.get("TYPE") != disk.filesystem or found.uuid is None or found.children:
+        yield failure(
+            f"{host.name}: {disk.device} ({found.device}) is not empty and not {disk.filesystem}: {found.content};"
+            " nothing on it was touched. Save it, clear it with wipefs, and run again"
+        )
+        return
+    yield from _mount(settings, disk, found, found.uuid)
+
+
+def _mount(settings: Settings, disk: DataDisk, found: Disk, uuid: str) -> Commands:
+    name = system.mount_unit(disk.mount)
+    wanted = File(paths.unit(name), system.mount_text(uuid, disk.mount, disk.filesystem))
+    node = state_of(settings, host)
+    if not wanted.differs(node) and _is_mounted(node, name, disk, found):
+        host.noop(f"{disk.device} is mounted at {disk.mount}")
+        return
+    yield from write([wanted], node, host)
+    script = (
+        f"for i in $(seq 30); do [ -e /dev/disk/by-uuid/{uuid} ] && break; sleep 1; done;"
+        f" systemctl daemon-reload && systemctl -q enable '{name}' && systemctl restart '{name}'"
+    )
+    yield from changing(host, [limited(script, 120)])
+    if not _is_mounted(state_of(settings, host), name, disk, found):
+        yield failure(
+            f"{host.name}: {disk.device} did not come up at {disk.mount}; see: systemctl status '{name}'"
+        )
+
+
+def _is_mounted(node: Node, name: str, disk: DataDisk, found: Disk) -> bool:
+    unit = node.unit(name)
+    up = unit.active == "active" and unit.file == "enabled" and not unit.reload_due
+    return up and node.mounts.get(disk.mount) == found.majmin
+
+
+def _format(disk: DataDisk, found: Disk) -> str:
+    """Without force, and only if blkid finds nothing in this very moment either (its status 2)."""
+    make = {"ext4": "mkfs.ext4 -q", "xfs": "mkfs.xfs -q"}[disk.filesystem]
+    return f"blkid -p '{found.device}' >/dev/null 2>&1; [ $? -eq 2 ] && {make} '{found.device}' </dev/null"

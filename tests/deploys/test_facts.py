@@ -1,0 +1,154 @@
+"""The facts: scripts that only read, and parsers of their text."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploys.facts import argocd, cluster
+from deploys.facts.node import Node, parse
+from deploys.facts.questions import Questions, for_host
+from deploys.facts.script import gathering
+from deploys.settings import DataDisk, Settings
+
+Lines = dict[str, Callable[..., list[str]]]
+
+
+def _sh(script: str) -> list[str]:
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.splitlines()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the hosts are Linux machines")
+def test_the_script_reads_this_machine(tmp_path: Path, settings: Settings) -> None:
+    text, secret = tmp_path / "a text", tmp_path / "secret"
+    text.write_text("two\nlines\twith a tab\n")
+    secret.write_text("hidden")
+    secret.chmod(0o600)
+    questions = Questions(
+        texts=(str(text), "/nowhere"),
+        hashes=(str(secret),),
+        exist=("/etc", "/nowhere"),
+        sysctls=("kernel.ostype",),
+        disks=(DataDisk(device="/dev/nowhere", mount="/mnt"),),
+    )
+    lines = _sh(gathering(questions))
+    node = parse(lines)
+    assert node.text(str(text)) == "two\nlines\twith a tab\n"
+    assert node.files[str(secret)].mode == 0o600
+    assert node.text(str(secret)) is None
+    assert not any("hidden" in line or base64.b64encode(b"hidden").decode() in line for line in lines)
+    assert node.exists == {"/etc"}
+    assert node.sysctls == {"kernel.ostype": "Linux"}
+    assert node.disks == {}
+    assert set(_sh(gathering(for_host(settings, "s1"))))  # the whole script of a server is valid sh as well
+
+
+def test_a_host_that_says_nothing_is_empty() -> None:
+    assert parse([]) == Node()
+    assert parse(["a banner", "", "cloud\tnine"]) == Node()
+
+
+def test_units_are_read_from_systemctl_show() -> None:
+    lines = "Id=k3s.service|ActiveState=activating|NeedDaemonReload=yes|Job=17||Id=swap.target|UnitFileState=masked"
+    node = parse([f"unit\t{line}" for line in lines.split("|")])
+    assert node.unit("k3s.service").active == "activating"
+    assert node.unit("k3s.service").reload_due
+    assert node.unit("k3s.service").queued
+    assert node.unit("swap.target").file == "masked"
+    assert node.unit("absent.service").active == "inactive"
+
+
+def _b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+WIPEFS = "DEVICE OFFSET TYPE UUID LABEL\nsdb 0x1fe dos\n"
+DISKS: dict[str, tuple[str, bool]] = {
+    "nothing found": ("2\t\t\t0", True),
+    "a file system": (f"0\t{_b64('TYPE=ext4')}\t\t0", False),
+    "a partition table": (f"0\t{_b64('PTTYPE=gpt')}\t\t0", False),
+    "partitions alone": ("2\t\t\t2", False),
+    "a signature that only wipefs knows": (f"2\t\t{_b64(WIPEFS)}\t0", False),
+    "not readable": ("99\t\t\t0", False),
+    "more than one thing": ("8\t\t\t0", False),
+}
+
+
+@pytest.mark.parametrize(("answer", "empty"), DISKS.values(), ids=DISKS)
+def test_a_disk_is_empty_only_if_all_three_tools_say_so(answer: str, empty: bool) -> None:
+    disk = parse([f"disk\t/dev/data\t/dev/sdb\t8:10\t{answer}"]).disks["/dev/data"]
+    assert disk.empty is empty
+    assert disk.majmin == "8:16"
+    assert empty or disk.content
+
+
+def test_the_cluster_is_read_from_one_answer(settings: Settings, lines_of: Lines) -> None:
+    seen = cluster.parse(lines_of["cluster"](settings))
+    assert seen.missing("s1", version=settings.k3s.version, address="192.0.2.20", voter=True) is None
+    assert seen.nodes["a1"].taints == {"only=storage:NoSchedule"}
+    assert seen.nodes["a1"].owned(cluster.LABELS) == {"disk"}
+
+
+def _mangled(lines: list[str], before: str, after: str) -> list[str]:
+    return [line.replace(before, after) for line in lines]
+
+
+MISSING: dict[str, tuple[tuple[str, str], dict[str, Any], str]] = {
+    "no API": (("readyz\tok", "readyz\tetcd failed"), {}, "the API is not ready (etcd failed)"),
+    "not registered": (('"name": "s1"', '"name": "other"'), {}, "Node s1 has not registered"),
+    "not Ready": (('"status": "True"', '"status": "Unknown"'), {}, "Node s1 is not Ready (Ready=Unknown)"),
+    "another version": (("v1.36.4", "v1.36.2"), {}, "Node s1 runs v1.36.2+k3s1, not v1.36.4+k3s1"),
+    "another address": (("192.0.2.20", "10.0.0.9"), {}, "not 192.0.2.20"),
+    "a learner": (("EtcdIsVoter", "Other"), {}, "s1 is no voter of etcd yet (EtcdIsVoter=absent)"),
+}
+
+
+@pytest.mark.parametrize(("change", "more", "words"), MISSING.values(), ids=MISSING)
+def test_what_a_server_lacks_is_said(
+    settings: Settings, lines_of: Lines, change: tuple[str, str], more: dict[str, Any], words: str
+) -> None:
+    seen = cluster.parse(_mangled(lines_of["cluster"](settings), *change))
+    missing = seen.missing("s1", version=settings.k3s.version, address="192.0.2.20", voter=True, **more)
+    assert missing is not None
+    assert words in missing
+
+
+def test_a_cluster_that_does_not_answer_is_empty() -> None:
+    assert cluster.parse([]) == cluster.Cluster()
+    assert cluster.parse(["unit\tinactive", "readyz\trefused", "nodes"]).nodes == {}
+
+
+def test_argocd_is_read_from_one_answer(settings: Settings, lines_of: Lines) -> None:
+    seen = argocd.parse(lines_of["argocd"](settings))
+    assert seen.missing is None
+    assert set(seen.applied) == {"namespace/argocd", "applications.argoproj.io/root"}
+
+
+def test_a_controller_that_is_down_or_absent_is_named(settings: Settings, lines_of: Lines) -> None:
+    down = argocd.parse(
+        _mangled(lines_of["argocd"](settings), '"availableReplicas": 1', '"availableReplicas": 0')
+    )
+    assert down.missing is not None
+    assert "deployment/argocd-server 0/1" in down.missing
+    assert "absent: statefulset/argocd-application-controller" in str(argocd.ArgoCD().missing)
+
+
+def test_only_the_checksum_of_a_secret_leaves_the_host(tmp_path: Path) -> None:
+    kubectl = tmp_path / "k3s"
+    kubectl.write_text(
+        """#!/bin/sh
+case "$*" in *secret*) printf '{\\n "data": {"password": "Y2FuYXJ5"},\\n  "annotations": {\\n    "rzp.io/content": "c0ffee"\\n }}\\n';; esac
+"""
+    )
+    kubectl.chmod(0o755)
+    script = argocd.script(("secret/rzp-repository",)).replace("/usr/local/bin/k3s", str(kubectl))
+    lines = _sh(script)
+    assert argocd.parse(lines).applied == {"secret/rzp-repository": "c0ffee"}
+    assert "Y2FuYXJ5" not in "".join(lines)

@@ -1,0 +1,112 @@
+"""Staging, unchanged, on the lab: an operator's own site and pins, the same commands.
+
+bootstrap/config/staging.py is the shipped one. site.py is the desk's own, as an operator's would be. The shipped K3s pin
+refuses the stand-in; for the deploy the desk pins the stand-in itself, in its own pins.py.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+ADDRESSES = {
+    "staging-server-1": "10.10.0.20",
+    "staging-agent-1": "10.10.0.30",
+    "staging-agent-2": "10.10.0.31",
+}
+DEPLOY = ("inventories/staging.py", "deploys/k3s.py")
+SITE = '''"""The desk's own site."""
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from bootstrap.config.model import Access, Network, Proxmox, Subnet4, Subnet6
+
+PROXMOX = Proxmox(endpoints=("https://10.10.0.5:8006",), nodes=("pve1", "pve2", "pve3"), disk_storage="vmdata")
+NETWORK = Network(
+    ipv4=Subnet4(network=IPv4Network("10.10.0.0/24"), gateway=IPv4Address("10.10.0.1")),
+    ipv6=Subnet6(network=IPv6Network("fd10:10::/64"), gateway=IPv6Address("fd10:10::1")),
+    dns=(IPv4Address("10.10.0.1"),),
+    search_domain="home.arpa",
+)
+ACCESS = Access(key_file="inventories/staging_ed25519")
+TIMEZONE = "Europe/Berlin"
+NTP: tuple[str, ...] = ()
+GIT_REPOSITORY = "{repository}"
+GIT_REVISION = "main"
+'''
+
+
+@pytest.fixture(scope="module")
+def staging(desk: Any) -> Any:
+    """The desk with its own site and a lab for staging."""
+    key = desk.folder / "inventories" / "staging_ed25519"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    site = desk.folder / "bootstrap" / "config" / "site.py"
+    site.write_text(SITE.format(repository="http://10.10.0.1/rzp-infra.git"))
+    desk.run("git", "add", "-A")
+    desk.run("git", "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qm", "Our site")
+    desk.run("rzp-bootstrap", "lab", "start", "--for", "staging")
+    site.write_text(SITE.format(repository=desk.endpoint["repository"]["url"]))
+    return desk
+
+
+def test_staging_comes_up_with_its_own_keys_and_inventory(staging: Any) -> None:
+    said = staging.inside("rzp-bootstrap", "staging", "-y").stdout
+
+    assert "Next: pyinfra inventories/staging.py deploys/k3s.py" in said
+    assert "commit that file" in said
+    for name, address in ADDRESSES.items():
+        assert (
+            staging.ssh("staging", address, "hostname; cat /etc/timezone 2>/dev/null || true").split()[0]
+            == name
+        )
+    assert "no changes" in staging.inside("rzp-bootstrap", "staging", "--dry-run").stdout
+
+
+def test_the_shipped_pin_refuses_the_stand_in(staging: Any) -> None:
+    said = staging.inside(
+        "pyinfra", "-y", *DEPLOY, expect=1, RZP_K3S_BINARY=str(staging.lab / "www" / "k3s")
+    ).stdout
+
+    assert "835873f37245fc615f547a2fe2af9402a347875f13fa64a1f136de644955ea3f" in said
+    assert "sha256" in said
+    assert staging.ssh("staging", ADDRESSES["staging-server-1"], "ls /usr/local/bin").split() == []
+
+
+def test_staging_becomes_a_cluster_and_a_second_run_changes_nothing(staging: Any) -> None:
+    pins = staging.folder / "bootstrap" / "config" / "pins.py"
+    lines = "\n".join(
+        f"{name} = Pin(**{staging.endpoint[key]!r})" for name, key in (("K3S", "k3s"), ("ARGOCD", "argocd"))
+    )
+    pins.write_text(f"{pins.read_text()}\n# The desk's own pins: the lab's test doubles.\n{lines}\n")
+    staging.inside("rzp-bootstrap", "staging", "-y")
+
+    staging.inside("pyinfra", "-y", *DEPLOY, limit=420)
+
+    nodes = json.loads(
+        staging.ssh(
+            "staging", ADDRESSES["staging-server-1"], "sudo k3s kubectl get nodes -o json 2>/dev/null"
+        )
+    )
+    assert {node["metadata"]["name"] for node in nodes["items"]} == set(ADDRESSES)
+    said = staging.inside("pyinfra", "--dry", "--json", *DEPLOY).stdout
+    plan = json.loads(said[said.index("{") : said.rindex("}") + 1])["plan"]
+    assert [step["name"] for step in plan if step["hosts_with_change"]] == []
+    assert "no changes" in staging.inside("rzp-bootstrap", "staging", "--dry-run").stdout
+
+
+def test_a_machine_whose_address_already_answers_is_not_created(staging: Any) -> None:
+    """The agent's VM is taken away from Proxmox' eyes, its machine goes on answering."""
+    config = staging.folder / "bootstrap" / "config" / "staging.py"
+    shipped = config.read_text()
+    try:
+        config.write_text(shipped.replace("first_vmid=130,", "first_vmid=134,"))
+        said = staging.inside("rzp-bootstrap", "staging", "-y", expect=1).stdout
+    finally:
+        config.write_text(shipped)
+
+    assert "VMID 130" in said or "delete" in said
