@@ -44,11 +44,13 @@ def obstacle_to_machines() -> str | None:
 
     if lacking := image.missing_tools():
         return f"packages are missing: {image.install_line(lacking)}"
-    for file, purpose in (("/dev/loop-control", "disks"), ("/dev/fuse", "mounting the seed ISO")):
+    for file, purpose in (("/dev/loop-control", "disks"), ("/dev/fuse", "seed ISOs")):
         if not Path(file).exists():
-            return f"{file} is missing, which {purpose} need{'s' if purpose.endswith('ISO') else ''}"
+            return f"{file} is missing, which {purpose} need"
     if "\toverlay\n" not in Path("/proc/filesystems").read_text():
         return "the kernel has no overlayfs (modprobe overlay)"
+    if not os.access("/sys/fs/cgroup", os.W_OK):
+        return "/sys/fs/cgroup cannot be written, as in a container without its own control groups"
     return _namespaces()
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,20 +81,18 @@ class Cgroup:
 
     def pids(self) -> set[int]:
         """The processes in these groups and below, as this pid namespace numbers them (0: not seen from here)."""
-        found_pids: set[int] = set()
-        for folder in self.folders:
-            for file in folder.rglob("cgroup.procs"):
-                try:
-                    found_pids.update(map(int, file.read_text().split()))
-                except OSError:
-                    continue  # the group went away meanwhile
-        return found_pids
+        numbers: set[int] = set()
+        for top in self.folders:
+            for folder, _, _ in os.walk(top):  # the guest's systemd adds and removes groups meanwhile
+                with suppress(OSError):
+                    numbers.update(map(int, (Path(folder) / "cgroup.procs").read_text().split()))
+        return numbers
 
     def kill(self, timeout: float = 10.0) -> None:
         """SIGKILL to every process, and wait until none is left: before that mounts and loop devices stay busy."""
         deadline = time.monotonic() + timeout
         for folder in self.folders:
-            if (folder / "cgroup.kill").exists():
+            with suppress(OSError):  # cgroup v1 has no such file; the loop below does without
                 (folder / "cgroup.kill").write_text("1")
         while pids := self.pids():
             for pid in pids - {0}:
@@ -106,10 +105,17 @@ class Cgroup:
             time.sleep(0.01)
 
     def remove(self) -> None:
-        """Remove the groups, the innermost first."""
+        """Remove the groups, the innermost first. A process that is just ending holds its group a moment longer."""
+        deadline = time.monotonic() + 5
         for top in self.folders:
-            for folder, _, _ in os.walk(top, topdown=False):
-                Path(folder).rmdir()
+            while top.exists():
+                try:
+                    for folder, _, _ in os.walk(top, topdown=False):
+                        Path(folder).rmdir()
+                except OSError as error:
+                    if time.monotonic() > deadline:
+                        raise LabError(f"control group {top} cannot be removed: {error.strerror}") from error
+                    time.sleep(0.01)
 
 
 def _prepare(group: Path) -> None:

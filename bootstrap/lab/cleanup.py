@@ -22,7 +22,7 @@ def leftovers(state: Path) -> list[str]:
     return [
         *(f"control group {group}" for group in found(name)),
         *(f"network namespace {namespace}" for namespace in _namespaces(name)),
-        *(f"mount {point}" for point in mounts.of_device(f"{name}-")),
+        *(f"mount {point}" for point in mounts.of_device(f"{name}-*")),
         *(f"loop device {device}" for device in loop.attached(state)),
     ]
 
@@ -35,7 +35,7 @@ def remove(state: Path) -> None:
         Cgroup(tuple(groups)).kill()
     for namespace in _namespaces(name):
         run("ip", "netns", "del", namespace)
-    for point in mounts.of_device(f"{name}-"):
+    for point in mounts.of_device(f"{name}-*"):
         mounts.unmount(point)
     for device in loop.attached(state):
         loop.detach(device)

@@ -62,17 +62,21 @@ class Machine:
         try:
             await asyncio.to_thread(self._assemble)
             await self._boot()
-        except BaseException:
+        except BaseException as error:
             await asyncio.to_thread(self._take_apart)
             self._off.set()
+            if isinstance(error, OSError):
+                raise LabError(f"VM {self._hardware.vmid} does not start: {error}") from error
             raise
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
-        """Pull the plug."""
+        """Pull the plug; again if the container was just being started anew."""
         self._unplugged = True
-        await asyncio.to_thread(self._kill)
-        await self._off.wait()
+        while self.on:
+            await asyncio.to_thread(self._kill)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._off.wait(), 1)
 
     async def shutdown(self, timeout: float) -> bool:  # noqa: ASYNC109 - the guest's time
         return await self._press(POWER_OFF, lambda: not self.on, timeout)
@@ -103,7 +107,7 @@ class Machine:
             if time.monotonic() >= again and (init := self._init()):
                 with suppress(ProcessLookupError):
                     os.kill(init, signal.SIGRTMIN + button)
-                again = time.monotonic() + 3
+                again = time.monotonic() + 1
             await asyncio.sleep(0.02)
         return happened()
 
@@ -125,13 +129,13 @@ class Machine:
         try:
             while self._process and await self._process.wait() == REBOOT and not self._unplugged:
                 await self._boot()
-        except LabError:
+        except (LabError, OSError):
             log.exception("machine %s did not come back", self._hardware.vmid)
+        try:
+            await asyncio.to_thread(self._take_apart)
+        except (LabError, OSError):
+            log.exception("machine %s left something behind", self._hardware.vmid)
         finally:
-            try:
-                await asyncio.to_thread(self._take_apart)
-            except LabError:
-                log.exception("machine %s left something behind", self._hardware.vmid)
             self._off.set()
 
     async def _boot(self) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bootstrap.lab.command import run
 
 
-def of_device(prefix: str) -> list[Path]:
-    """The mount points of devices whose name starts so; the last mounted first, for mounts may be stacked."""
+def of_device(pattern: str) -> list[Path]:
+    """The mount points of devices with such a name; the last mounted first, for mounts may be stacked."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     points = []
     for line in lines:
         head, tail = line.split(" - ", 1)
-        if tail.split()[1].startswith(prefix):
+        if fnmatchcase(tail.split()[1], pattern):
             point = re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), head.split()[4])
             points.append(Path(point))
     return points[::-1]

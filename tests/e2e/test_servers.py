@@ -68,7 +68,9 @@ def test_a_rebuilt_first_server_founds_no_second_cluster(cluster: Any) -> None:
         cluster.ssh("demo", SERVERS[1], "sudo sha256sum /var/lib/rancher/k3s/server/tls/server-ca.crt")
         == before
     )
-    found = cluster.ssh("demo", SERVERS[0], "sudo cat /etc/rancher/k3s/config.yaml")
+    found = cluster.ssh(
+        "demo", SERVERS[0], "sudo sh -c 'cat /etc/rancher/k3s/config.yaml /etc/rancher/k3s/config.yaml.d/*'"
+    )
     assert "cluster-init" not in found
     assert "server: " in found
 

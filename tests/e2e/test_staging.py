@@ -100,13 +100,32 @@ def test_staging_becomes_a_cluster_and_a_second_run_changes_nothing(staging: Any
 
 
 def test_a_machine_whose_address_already_answers_is_not_created(staging: Any) -> None:
-    """The agent's VM is taken away from Proxmox' eyes, its machine goes on answering."""
+    staging.ssh("staging", ADDRESSES["staging-agent-1"], "sudo ip address add 10.10.0.32/24 dev eth0")
     config = staging.folder / "bootstrap" / "config" / "staging.py"
     shipped = config.read_text()
     try:
-        config.write_text(shipped.replace("first_vmid=130,", "first_vmid=134,"))
+        config.write_text(shipped.replace("count=2,", "count=3,"))
         said = staging.inside("rzp-bootstrap", "staging", "-y", expect=1).stdout
     finally:
         config.write_text(shipped)
 
-    assert "VMID 130" in said or "delete" in said
+    assert (
+        "staging-agent-3: address 10.10.0.32 already answers on port 22, and the machine does not exist yet"
+        in said
+    )
+    assert {vm["vmid"] for vm in staging.api("GET", "/cluster/resources", type="vm")} == {120, 130, 131}
+
+
+def test_a_smaller_pool_deletes_only_after_the_environments_name_was_given(staging: Any) -> None:
+    config = staging.folder / "bootstrap" / "config" / "staging.py"
+    shipped = config.read_text()
+    try:
+        config.write_text(shipped.replace("count=2,", "count=1,"))
+        refused = staging.inside("rzp-bootstrap", "staging", "-y", expect=1).stdout
+        assert "--confirm-destroy staging" in refused
+        assert len(staging.api("GET", "/cluster/resources", type="vm")) == 3
+        staging.inside("rzp-bootstrap", "staging", "-y", "--confirm-destroy", "staging")
+    finally:
+        config.write_text(shipped)
+
+    assert {vm["vmid"] for vm in staging.api("GET", "/cluster/resources", type="vm")} == {120, 130}
