@@ -14,7 +14,9 @@ def find(named: str | None) -> Path:
     if asked:
         folder = Path(asked).expanduser().resolve()
         if not _is_project(folder):
-            raise RzpError(f"{folder}: no checkout of rzp-infra (deploys/ and inventories/ are missing); correct --project")
+            raise RzpError(
+                f"{folder}: no checkout of rzp-infra (deploys/ and inventories/ are missing); correct --project"
+            )
         return folder
     here = Path.cwd()
     for folder in (here, *here.parents):

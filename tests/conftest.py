@@ -64,9 +64,11 @@ class Desk:
     def api(self, method: str, path: str, *, root: bool = False, **params: Any) -> Any:
         """One call of the lab's API past our client, as the token or as root@pam."""
         endpoint = self.endpoint
-        where = "params" if method in ("GET", "DELETE") else "data"
+        query = method in ("GET", "DELETE")
         with requests.Session() as session:
-            session.trust_env = False  # a CA bundle named in the environment would win over the lab's certificate
+            session.trust_env = (
+                False  # a CA bundle named in the environment would win over the lab's certificate
+            )
             session.verify = str(self.lab / "tls.pem")
             if root:
                 ticket = session.post(
@@ -79,7 +81,11 @@ class Desk:
             else:
                 session.headers["Authorization"] = f"PVEAPIToken={endpoint['token_id']}={endpoint['token']}"
             answer = session.request(
-                method, f"{endpoint['url']}/api2/json{path}", timeout=30, **{where: params}
+                method,
+                f"{endpoint['url']}/api2/json{path}",
+                params=params if query else None,
+                data=None if query else params,
+                timeout=30,
             )
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.reason}"
         return answer.json()["data"]

@@ -40,7 +40,7 @@ def obstacle_to_machines() -> str | None:
         return "machines need Linux"
     if os.geteuid() != 0:
         return "machines need root (sudo)"
-    from bootstrap.lab import image  # Linux only
+    from bootstrap.lab.machines import image  # Linux only
 
     if lacking := image.missing_tools():
         return f"packages are missing: {image.install_line(lacking)}"
@@ -55,7 +55,7 @@ def obstacle_to_machines() -> str | None:
 
 
 def _namespaces() -> str | None:
-    from bootstrap.lab.command import run
+    from bootstrap.lab.machines.command import run
 
     try:
         run("unshare", "--mount", "--pid", "--net", "--fork", "true")

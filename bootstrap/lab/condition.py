@@ -50,7 +50,7 @@ def leftovers(state: Path) -> list[str]:
     """What a killed lab left outside its state folder. Only root on Linux can have made any."""
     if sys.platform != "linux" or os.geteuid() != 0 or not state.is_dir() or shutil.which("losetup") is None:
         return []
-    from bootstrap.lab import cleanup
+    from bootstrap.lab.machines import cleanup
 
     return cleanup.leftovers(state)
 
@@ -58,7 +58,7 @@ def leftovers(state: Path) -> list[str]:
 def _machines(state: Path) -> tuple[int, ...]:
     if sys.platform != "linux":
         return ()
-    from bootstrap.lab import cgroup, mark
+    from bootstrap.lab.machines import cgroup, mark
 
     names = {
         folder.name

@@ -47,7 +47,7 @@ def start(
         report(f"lab backend: {choice.backend} ({choice.reason})")
         _clean(state)
         if choice.backend == "nspawn":
-            from bootstrap.lab import image  # Linux only
+            from bootstrap.lab.machines import image  # Linux only
 
             image.ensure(report)
         write = {**plan, "backend": choice.backend, "reason": choice.reason}
@@ -130,7 +130,7 @@ def _clean(state: Path) -> list[str]:
     (state / "endpoint.json").unlink(missing_ok=True)
     found = condition.leftovers(state)
     if found:
-        from bootstrap.lab import cleanup  # Linux only
+        from bootstrap.lab.machines import cleanup  # Linux only
 
         cleanup.remove(state)
     return found

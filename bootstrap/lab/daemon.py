@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from bootstrap.errors import LabError
-from bootstrap.lab import certificate, context, files, server, site
+from bootstrap.lab import files
 from bootstrap.lab.backend import Backend, Record
-from bootstrap.lab.http import IDLE_SECONDS
-from bootstrap.lab.startup import start_on_boot
+from bootstrap.lab.pve import certificate, context, server, site
+from bootstrap.lab.pve.http import IDLE_SECONDS
+from bootstrap.lab.pve.startup import start_on_boot
 
 if TYPE_CHECKING:
     import ssl
@@ -133,7 +134,7 @@ def listen(port: int) -> socket.socket:
 def choose(state: Path, plan: dict[str, Any]) -> Backend:
     if plan.get("backend", "record") == "record":
         return Record(deaf=bool(plan.get("deaf_guests")))
-    from bootstrap.lab.nspawn import Nspawn
+    from bootstrap.lab.machines.nspawn import Nspawn
 
     backend: Backend = Nspawn(state, plan)
     return backend

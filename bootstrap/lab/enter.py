@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from bootstrap.errors import LabError
-from bootstrap.lab import mark, process
+from bootstrap.lab import process
+from bootstrap.lab.machines import mark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -82,7 +82,7 @@ def test_every_fault_is_one_line_of_place_value_and_fix(staging: Environment) ->
 
 def test_an_environment_cannot_be_changed_once_made(staging: Environment) -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        staging.protection = True  # type: ignore[misc]
+        staging.protection = True
 
 
 def test_the_shipped_environments_share_no_vmid_name_or_address() -> None:

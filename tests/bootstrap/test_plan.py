@@ -166,7 +166,8 @@ def test_a_foreign_vm_in_our_range_is_only_noted(machines: tuple[Machine, ...]) 
 
     plan = _diff(machines, *map(_live, machines), foreign)
 
-    assert plan.changes == plan.conflicts == ()
+    assert plan.changes == ()
+    assert plan.conflicts == ()
     assert plan.notes[0].startswith("VMID 135 on pve1 nas is not ours")
 
 

@@ -16,7 +16,7 @@ from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import NewConnectionError
 
 from bootstrap.errors import ProxmoxError, UnknownOutcome
-from bootstrap.lab import certificate
+from bootstrap.lab.pve import certificate
 from bootstrap.secrets import Secret
 
 OTHER_PIN = ":".join(["AB"] * 32)

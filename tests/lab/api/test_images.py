@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from proxmoxer import ResourceException
 
-from bootstrap.lab.images import blank
+from bootstrap.lab.pve.images import blank
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bootstrap.lab.recording import served_files, start_plan
-from bootstrap.lab.replay import Replay, Target
+from bootstrap.lab.conformance.recording import served_files, start_plan
+from bootstrap.lab.conformance.replay import Replay, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from bootstrap.lab.machines import Machines
-from bootstrap.lab.state import Store
+from bootstrap.lab.pve.machines import Machines
+from bootstrap.lab.pve.state import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from typing import Any
 
 from bootstrap.errors import LabError
 from bootstrap.lab.backend import Disk, Hardware, Nic
-from bootstrap.lab.nspawn import Nspawn
+from bootstrap.lab.machines.nspawn import Nspawn
 
 
 def hardware(fields: dict[str, Any]) -> Hardware:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bootstrap.lab import control, loop, mark, process
-from bootstrap.lab.cgroup import found
+from bootstrap.lab import control, process
+from bootstrap.lab.machines import loop, mark
+from bootstrap.lab.machines.cgroup import found
 
 if TYPE_CHECKING:
     from collections.abc import Callable

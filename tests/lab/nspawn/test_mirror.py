@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bootstrap.errors import LabError
-from bootstrap.lab import mirror
+from bootstrap.lab.machines import mirror
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import LabError
-from bootstrap.lab import capability, image, layer, mark, process
+from bootstrap.lab import capability, process
 from bootstrap.lab.backend import Disk, Hardware
-from bootstrap.lab.container import Container
-from bootstrap.lab.machine import data_disks
-from bootstrap.lab.network import Network
+from bootstrap.lab.machines import image, layer, mark
+from bootstrap.lab.machines.container import Container
+from bootstrap.lab.machines.machine import data_disks
+from bootstrap.lab.machines.network import Network
 
 
 def test_two_state_folders_have_two_marks_and_one_folder_always_the_same(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Recorded exchanges with a real Proxmox VE, replayed against a lab."""

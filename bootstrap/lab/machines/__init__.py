@@ -1,0 +1,1 @@
+"""The machines that boot: Debian in systemd-nspawn, with networks, disks and control groups of the lab's own."""

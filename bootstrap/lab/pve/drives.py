@@ -1,0 +1,156 @@
+"""Drives of a machine: who may attach what, new and imported disks, and the string that the configuration keeps."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from bootstrap.lab.pve.fault import Fault, denied, invalid
+from bootstrap.lab.pve.images import inspect
+from bootstrap.lab.pve.machines import is_cdrom
+from bootstrap.lab.pve.options import DRIVES
+from bootstrap.lab.pve.schema import properties
+from bootstrap.lab.pve.storage import size_of, size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bootstrap.lab.pve.context import Lab
+    from bootstrap.lab.pve.machines import Machine
+    from bootstrap.lab.pve.routes import Call
+    from bootstrap.lab.pve.storage import Storage, Volume
+
+NEW = re.compile(r"([^:/,]+):(\d+(?:\.\d+)?)")
+_READERS = ("Datastore.AllocateSpace", "Datastore.Audit")
+
+
+def render(drive: Mapping[str, str]) -> str:
+    """The volume first, then the options in order; what only tells how to make the disk is dropped."""
+    options = sorted(
+        f"{key}={value}" for key, value in drive.items() if key not in ("file", "format", "import-from")
+    )
+    return ",".join([drive["file"], *options])
+
+
+def check_drives(call: Call, params: Mapping[str, str]) -> None:
+    """Whether the caller may use the storages, and whether each drive's text makes sense."""
+    for slot in (slot for slot in DRIVES if slot in params):
+        drive = properties(params[slot], "file")
+        if drive["file"] in ("none", "cdrom"):
+            continue
+        if drive["file"].endswith(":cloudinit"):
+            raise Fault(501, "this lab makes no cloud-init drives: upload a NoCloud ISO")
+        if new := NEW.fullmatch(drive["file"]):
+            _check_new(call, slot, drive, new[1], float(new[2]))
+        else:
+            _check_existing(call, slot, drive)
+
+
+def _check_new(call: Call, slot: str, drive: Mapping[str, str], storage: str, size: float) -> None:
+    call.require(f"/storage/{storage}", "Datastore.AllocateSpace")
+    if "images" not in call.lab.storages.get(storage).contents:
+        raise invalid(storage=f"storage '{storage}' does not support vm images")
+    source = drive.get("import-from")
+    if source is None:
+        return
+    if size:
+        raise invalid(
+            **{slot: "'import-from' requires special syntax - use <storage ID>:0,import-from=<source>"}
+        )
+    volume = _named(call, source)
+    if volume.kind not in ("import", "images"):
+        raise invalid(**{slot: f"{source} has wrong type '{volume.kind}' - needs to be 'images' or 'import'"})
+    if volume.vmid:
+        call.require(f"/vms/{volume.vmid}", "VM.Clone")
+    else:
+        call.require(f"/storage/{volume.storage.storage}", *_READERS)
+
+
+def _named(call: Call, volid: str) -> Volume:
+    if volid.startswith("/"):
+        raise Fault(
+            500, "Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 651."
+        )
+    return call.lab.storages.volume(call.node, volid)
+
+
+def _check_existing(call: Call, slot: str, drive: Mapping[str, str]) -> None:
+    volume = _named(call, drive["file"])
+    if volume.kind == "iso" and drive.get("media") != "cdrom":
+        raise invalid(**{slot: "explicit 'media=cdrom' is required for iso images"})
+    owned = volume.vmid == int(call.path.get("vmid", 0))
+    if not (owned and volume.vmid) and not call.may(f"/storage/{volume.storage.storage}", *_READERS):
+        raise denied(f"/storage/{volume.storage.storage}", *_READERS)
+
+
+def make(lab: Lab, machine: Machine, slot: str, text: str, log: Callable[[str], None]) -> str:
+    """Makes the disk that the text asks for, or looks at the volume that it names; the text to keep."""
+    drive = properties(text, "file")
+    new = NEW.fullmatch(drive["file"])
+    if drive["file"] == "none":
+        return render(drive)
+    if not new:
+        volume = lab.storages.existing(machine.node, drive["file"])
+        return render({**drive, "size": size_text(volume.size())})
+    storage = lab.storages.get(new[1])
+    if source := drive.get("import-from"):
+        volume = _import(lab, machine, storage, source, drive, log)
+        machine.systems.append(volume.volid)
+    else:
+        if storage.disable:
+            raise Fault(500, f"storage '{storage.storage}' is disabled")
+        volume = _allocate(
+            lab, machine, storage, size_of(new[2], default_unit="G"), drive.get("format", "raw"), log
+        )
+    kept = render({**drive, "file": volume.volid, "size": size_text(volume.size())})
+    log(f"{slot}: successfully created disk '{kept}'")
+    return kept
+
+
+def _allocate(
+    lab: Lab, machine: Machine, storage: Storage, size: int, form: str, log: Callable[[str], None]
+) -> Volume:
+    volume = lab.storages.allocate(machine.node, storage, machine.vmid, size, form)
+    if storage.holds_files:
+        details = f"fmt=raw size={size} preallocation=off"
+        if form == "qcow2":
+            details = (
+                "fmt=qcow2 cluster_size=65536 extended_l2=off preallocation=metadata compression_type=zlib "
+                f"size={size} lazy_refcounts=off refcount_bits=16"
+            )
+        log(f"Formatting '{volume.shown_path}', {details}")
+    return volume
+
+
+def _import(
+    lab: Lab,
+    machine: Machine,
+    storage: Storage,
+    source: str,
+    drive: Mapping[str, str],
+    log: Callable[[str], None],
+) -> Volume:
+    """A disk as large as the image. Its contents are the backend's affair: every system is the lab's one system."""
+    origin = lab.storages.volume(machine.node, source)
+    if not origin.file.exists():
+        raise Fault(500, f"failed to stat '{origin.shown_path}'")
+    log(f"create full clone of drive ({source})")
+    if storage.disable:
+        raise Fault(500, f"cannot import from '{source}' - storage '{storage.storage}' is disabled")
+    image = inspect(origin.file)
+    size = origin.size() if origin.vmid else image.size
+    form = drive.get("format", origin.format if origin.format in ("qcow2", "raw") else "raw")
+    volume = _allocate(lab, machine, storage, size, form, log)
+    if lab.pve != "8.4":
+        log(f"allocated target volume '{volume.volid}'")
+    whole = f"{size / (1 << 30):.1f} GiB"
+    log(f"transferred 0.0 B of {whole} (0.00%)")
+    log(f"transferred {whole} of {whole} (100.00%)")
+    return volume
+
+
+def owned_volume(machine: Machine, slot: str) -> str | None:
+    """The volume of the slot when it is the machine's own."""
+    drive = properties(machine.config.get(slot, ""), "file")
+    volid = drive.get("file", "")
+    return volid if f"vm-{machine.vmid}-" in volid and not is_cdrom(drive) else None

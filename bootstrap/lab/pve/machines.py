@@ -1,0 +1,134 @@
+"""The virtual machines: configuration, what waits for the next start, the digest, and one lock for each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bootstrap.lab.pve.fault import Fault, no_config
+from bootstrap.lab.pve.options import DRIVES, OPTIONS
+from bootstrap.lab.pve.schema import properties
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bootstrap.lab.pve.state import Store
+    from bootstrap.lab.pve.tasks import Task
+
+LOCK_SECONDS = 10.0
+
+
+@dataclass
+class Machine:
+    """`pending` and `removals` wait for the next stop; `systems` are the volumes that carry an operating system."""
+
+    vmid: int
+    node: str
+    created: float
+    config: dict[str, str] = field(default_factory=dict)
+    pending: dict[str, str] = field(default_factory=dict)
+    removals: list[str] = field(default_factory=list)
+    systems: list[str] = field(default_factory=list)
+    started: float = 0.0
+    pid: int = 0
+
+    @property
+    def digest(self) -> str:
+        """The SHA-1 of the configuration as a file: settings in order, then what is pending."""
+        lines = [f"{key}: {value}" for key, value in sorted(self.config.items())]
+        if self.pending or self.removals:
+            lines += ["[PENDING]", f"delete: {','.join(sorted(self.removals))}"]
+            lines += [f"{key}: {value}" for key, value in sorted(self.pending.items())]
+        return hashlib.sha1("\n".join(lines).encode(), usedforsecurity=False).hexdigest()
+
+    def next_config(self) -> dict[str, str]:
+        """The configuration that the next start will have."""
+        return {
+            key: value for key, value in {**self.config, **self.pending}.items() if key not in self.removals
+        }
+
+    def shown(self, *, current: bool) -> dict[str, Any]:
+        values = self.config if current else self.next_config()
+        return {key: typed(key, value) for key, value in values.items()} | {"digest": self.digest}
+
+    def drives(self) -> dict[str, dict[str, str]]:
+        return {slot: properties(self.config[slot], "file") for slot in DRIVES if slot in self.config}
+
+    def check_lock(self) -> None:
+        if "lock" in self.config:
+            raise Fault(500, f"VM is locked ({self.config['lock']})")
+
+    def check_digest(self, digest: str) -> None:
+        if digest and digest != self.digest:
+            raise Fault(500, "checksum mismatch (file change by other user?)")
+
+    def apply_pending(self) -> None:
+        self.config = self.next_config()
+        self.pending, self.removals = {}, []
+
+
+def typed(key: str, value: str) -> Any:
+    """Numbers and switches are JSON numbers; everything else, memory too, is text."""
+    option = OPTIONS.get(key)
+    return int(value) if option and option.rule.kind in ("integer", "boolean") else value
+
+
+def is_cdrom(drive: dict[str, str]) -> bool:
+    return drive.get("media") == "cdrom"
+
+
+class Machines:
+    """All machines of the lab's cluster, by VMID."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.all: dict[int, Machine] = {int(key): Machine(**value) for key, value in store.load("vm").items()}
+        self._locks: dict[int, asyncio.Lock] = {}
+
+    def find(self, node: str, vmid: int) -> Machine:
+        machine = self.all.get(vmid)
+        if machine is None or machine.node != node:
+            raise no_config(node, vmid)
+        return machine
+
+    def claim(self, node: str, vmid: int) -> Machine:
+        """Takes the VMID; of several that ask at once one gets it."""
+        taken = self.all.get(vmid)
+        if taken:
+            raise Fault(500, f"unable to create VM {vmid} - VM {vmid} already exists on node '{taken.node}'")
+        machine = self.all[vmid] = Machine(
+            vmid=vmid, node=node, created=time.time(), config={"lock": "create"}
+        )
+        self.save(machine)
+        return machine
+
+    def save(self, machine: Machine) -> None:
+        self._store.put("vm", str(machine.vmid), asdict(machine))
+
+    def drop(self, vmid: int) -> None:
+        self.all.pop(vmid, None)
+        self._store.drop("vm", str(vmid))
+
+    @contextlib.asynccontextmanager
+    async def locked(self, vmid: int, task: Task | None = None) -> AsyncIterator[None]:
+        """Holds the machine's lock file; a task says that it waits."""
+        lock = self._locks.setdefault(vmid, asyncio.Lock())
+        waits = lock.locked()
+        if waits and task:
+            task.log("trying to acquire lock...")
+        try:
+            await asyncio.wait_for(lock.acquire(), LOCK_SECONDS)
+        except TimeoutError as error:
+            raise Fault(
+                500, f"can't lock file '/var/lock/qemu-server/lock-{vmid}.conf' - got timeout"
+            ) from error
+        if waits and task:
+            task.log(" OK")
+        try:
+            yield
+        finally:
+            lock.release()

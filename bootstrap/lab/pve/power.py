@@ -1,0 +1,220 @@
+"""Endpoints that switch machines on and off, and the guest agent's ping."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+from bootstrap.lab.backend import Disk, Hardware, Nic
+from bootstrap.lab.pve import status
+from bootstrap.lab.pve.fault import Fault
+from bootstrap.lab.pve.formats import boot_devices, network_card
+from bootstrap.lab.pve.machines import is_cdrom
+from bootstrap.lab.pve.routes import Routes
+from bootstrap.lab.pve.schema import SWITCH, TEXT, WHOLE, properties
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from bootstrap.lab.pve.context import Lab
+    from bootstrap.lab.pve.machines import Machine
+    from bootstrap.lab.pve.routes import Call
+    from bootstrap.lab.pve.tasks import Task
+
+ROUTES = Routes()
+STATUS = "/nodes/{node}/qemu/{vmid}/status"
+_SWITCHES = ("/vms/{vmid}", "VM.PowerMgmt")
+_PATIENCE = 60  # seconds that Proxmox gives a guest when nobody says how long
+
+
+def hardware(lab: Lab, machine: Machine) -> Hardware:
+    """The configuration as the thing to be switched on; its volumes must be there."""
+    config, drives = machine.config, machine.drives()
+    files = {
+        slot: lab.storages.existing(machine.node, drive["file"])
+        for slot, drive in drives.items()
+        if drive["file"] != "none"
+    }
+    cards = [network_card(config[key]) for key in sorted(config) if re.fullmatch(r"net\d+", key)]
+    mediums = [volume.file for slot, volume in files.items() if is_cdrom(drives[slot])]
+    return Hardware(
+        vmid=machine.vmid,
+        name=config.get("name", f"vm{machine.vmid}"),
+        cores=status.processors(machine),
+        memory_mib=status.memory(machine) >> 20,
+        uuid=properties(config["smbios1"]).get("uuid", ""),
+        nics=tuple(
+            Nic(
+                mac=card["macaddr"],
+                bridge=card.get("bridge", ""),
+                tag=int(card["tag"]) if "tag" in card else None,
+            )
+            for card in cards
+        ),
+        disks=tuple(
+            Disk(slot=slot, path=volume.file, imported=volume.volid in machine.systems)
+            for slot, volume in files.items()
+            if not is_cdrom(drives[slot])
+        ),
+        cdrom=mediums[0] if mediums else None,
+        boot=tuple(boot_devices(config.get("boot", ""))),
+    )
+
+
+async def start_machine(lab: Lab, node: str, vmid: int, task: Task) -> None:
+    async with lab.machines.locked(vmid, task):
+        machine = lab.machines.find(node, vmid)
+        machine.check_lock()
+        if lab.backend.running(vmid):
+            raise Fault(500, f"VM {vmid} already running")
+        await power_on(lab, machine, task)
+
+
+async def power_on(lab: Lab, machine: Machine, task: Task) -> None:
+    machine.apply_pending()
+    described = hardware(lab, machine)
+    if described.cores > lab.cpus:
+        raise Fault(500, f"MAX {lab.cpus} vcpus allowed per VM on this node")
+    for nic in described.nics:
+        if nic.bridge and nic.bridge != lab.plan["bridge"]:
+            missing = f"bridge '{nic.bridge}' does not exist"
+            if lab.pve != "8.4":
+                raise Fault(500, missing)
+            task.log(missing)
+            raise Fault(500, "start failed: QEMU exited with code 1")
+    await lab.backend.start(described)
+    machine.started, machine.pid = time.time(), task.pid
+    lab.machines.save(machine)
+
+
+def _switched_off(lab: Lab, machine: Machine) -> None:
+    machine.apply_pending()
+    machine.started, machine.pid = 0.0, 0
+    lab.machines.save(machine)
+
+
+def _task(call: Call, kind: str, work: Callable[[Task], Awaitable[None]]) -> str:
+    return call.lab.tasks.start(call.node, kind, str(call.vmid), call.who, work)
+
+
+def _known(call: Call) -> Machine:
+    machine = call.lab.machines.all.get(call.vmid)
+    if machine is None or machine.node != call.node:
+        raise Fault(500, f"unable to find configuration file for VM {call.vmid} on node '{call.node}'")
+    return machine
+
+
+_START = {"skiplock": SWITCH, "timeout": WHOLE, "machine": TEXT, "force-cpu": TEXT}
+_STOP = {"skiplock": SWITCH, "timeout": WHOLE, "keepActive": SWITCH, "overrule-shutdown": SWITCH}
+_SHUTDOWN = {"skiplock": SWITCH, "timeout": WHOLE, "keepActive": SWITCH, "forceStop": SWITCH}
+
+
+@ROUTES.on("POST", f"{STATUS}/start", _START, allow=_SWITCHES)
+async def start(call: Call) -> Any:
+    async def work(task: Task) -> None:
+        await start_machine(call.lab, call.node, call.vmid, task)
+
+    return _task(call, "qmstart", work)
+
+
+@ROUTES.on("POST", f"{STATUS}/stop", _STOP, allow=_SWITCHES)
+async def stop(call: Call) -> Any:
+    async def work(task: Task) -> None:
+        machine = _known(call)
+        async with call.lab.machines.locked(call.vmid, task):
+            if call.lab.backend.running(call.vmid):
+                await call.lab.backend.stop(call.vmid)
+                _switched_off(call.lab, machine)
+
+    return _task(call, "qmstop", work)
+
+
+@ROUTES.on("POST", f"{STATUS}/shutdown", _SHUTDOWN, allow=_SWITCHES)
+async def shutdown(call: Call) -> Any:
+    async def work(task: Task) -> None:
+        machine = _known(call)
+        async with call.lab.machines.locked(call.vmid, task):
+            machine.check_lock()
+            if call.lab.backend.running(call.vmid):
+                await _power_down(call, machine, task)
+                _switched_off(call.lab, machine)
+
+    return _task(call, "qmshutdown", work)
+
+
+async def _power_down(call: Call, machine: Machine, task: Task) -> None:
+    """Asks the guest to go, and pulls the plug when that was asked for and the time is over. There is no guest agent."""
+    _note_agent(call, machine, task)
+    if await call.lab.backend.shutdown(call.vmid, call.integer("timeout", _PATIENCE)):
+        return
+    if call.params.get("forceStop") != "1":
+        raise Fault(500, "VM quit/powerdown failed - got timeout")
+    task.log("VM still running - terminating now with SIGTERM")
+    await call.lab.backend.stop(call.vmid)
+
+
+async def _reboots(call: Call, machine: Machine, task: Task) -> bool:
+    _note_agent(call, machine, task)
+    return await call.lab.backend.reboot(call.vmid, call.integer("timeout", _PATIENCE))
+
+
+def _note_agent(call: Call, machine: Machine, task: Task) -> None:
+    if status.has_agent(machine):
+        task.log(
+            f"QEMU Guest Agent is not running - VM {call.vmid} qga command 'guest-ping' failed - got timeout"
+        )
+
+
+def _running(call: Call) -> Machine:
+    machine = call.lab.machines.find(call.node, call.vmid)
+    if not call.lab.backend.running(call.vmid):
+        raise Fault(500, f"VM {call.vmid} not running")
+    return machine
+
+
+@ROUTES.on("POST", f"{STATUS}/reboot", {"timeout": WHOLE}, allow=_SWITCHES)
+async def reboot(call: Call) -> Any:
+    machine, lab = _running(call), call.lab
+
+    async def work(task: Task) -> None:
+        async with lab.machines.locked(call.vmid, task):
+            machine.check_lock()
+            if machine.pending or machine.removals:
+                await _power_down(call, machine, task)
+                await power_on(lab, machine, task)
+            elif not await _reboots(call, machine, task):
+                raise Fault(500, "VM quit/powerdown failed - got timeout")
+            machine.started = time.time()
+            lab.machines.save(machine)
+
+    return _task(call, "qmreboot", work)
+
+
+@ROUTES.on("POST", f"{STATUS}/reset", {"skiplock": SWITCH}, allow=_SWITCHES)
+async def reset(call: Call) -> Any:
+    machine, lab = _running(call), call.lab
+
+    async def work(task: Task) -> None:
+        async with lab.machines.locked(call.vmid, task):
+            await lab.backend.stop(call.vmid)
+            await lab.backend.start(hardware(lab, machine))
+
+    return _task(call, "qmreset", work)
+
+
+@ROUTES.on("POST", "/nodes/{node}/qemu/{vmid}/agent/ping")
+@ROUTES.on("GET", "/nodes/{node}/qemu/{vmid}/agent/get-osinfo")
+@ROUTES.on("GET", "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces")
+async def agent(call: Call) -> Any:
+    """No machine of the lab runs the agent; these are the ways in which Proxmox says so."""
+    wanted = (
+        ("VM.Monitor",) if call.lab.pve == "8.4" else ("VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted")
+    )
+    call.require(f"/vms/{call.vmid}", *wanted)
+    machine = call.lab.machines.find(call.node, call.vmid)
+    if not call.lab.backend.running(call.vmid):
+        raise Fault(500, f"VM {call.vmid} is not running")
+    if not status.has_agent(machine):
+        raise Fault(500, "No QEMU guest agent configured")
+    raise Fault(500, "QEMU guest agent is not running")
