@@ -28,8 +28,8 @@ test: setup ## ruff, mypy, and all tests; as root on Linux also the end-to-end r
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q
 
-unit: setup ## only the fast tests that need no machines
-	@$(BIN)/pytest -q -m "not e2e"
+unit: setup ## only the unit tests: no lab, no machines
+	@$(BIN)/pytest -q -m "not e2e and not lab"
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -33,11 +33,13 @@ class File:
         return not self.path.exists() or self.path.read_text() != self.text
 
     def write(self) -> bool:
-        """Write when different; True when something was written."""
+        """Write when different; True when something was written. A full disk leaves the old file as it was."""
         if not self.stale:
             return False
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(self.text)
+        temporary = self.path.with_name(f"{self.path.name}.new")
+        temporary.write_text(self.text)
+        temporary.replace(self.path)
         return True
 
 
@@ -136,7 +138,9 @@ def _python(value: Any, indent: int = 0) -> str:
     """A plain value as Python source, a nested one over several lines."""
     inner, outer = " " * (indent + 4), " " * indent
     if isinstance(value, dict) and value:
-        rows = "".join(f"{inner}{_python(key)}: {_python(item, indent + 4)},\n" for key, item in value.items())
+        rows = "".join(
+            f"{inner}{_python(key)}: {_python(item, indent + 4)},\n" for key, item in value.items()
+        )
         return f"{{\n{rows}{outer}}}"
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):
         rows = "".join(f"{inner}{_python(item, indent + 4)},\n" for item in value)

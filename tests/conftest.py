@@ -212,7 +212,12 @@ def _cannot_boot() -> str | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what boots machines where none can be booted; in CI (RZP_REQUIRE_E2E) let it fail there instead."""
+    """Mark what talks to a lab, and skip what boots machines where none can be booted (in CI it fails there instead)."""
+    for item in items:
+        if {"cli", "lab"} & set(item.path.parts) or {"lab", "fresh_lab", "untouched_lab"} & set(
+            getattr(item, "fixturenames", ())
+        ):
+            item.add_marker("lab")
     reason = _cannot_boot()
     if reason and not os.environ.get("RZP_REQUIRE_E2E"):
         for item in items:

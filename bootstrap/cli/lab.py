@@ -163,16 +163,20 @@ def _start(name: str, *, backend: str, pve: str) -> None:
         state=lab_folder(),
         report=lambda line: console.print(line, markup=False),
     )
+    endpoint = _endpoint()
+    doubles = [
+        what for key, what in (("k3s", "K3s"), ("argocd", "Argo CD")) if "standin" in str(endpoint.get(key))
+    ]
+    if doubles:
+        console.print(
+            f"{' and '.join(doubles)}: the lab hands out stand-ins, test doubles (docs/verification.md)",
+            markup=False,
+        )
     if name == "demo":
         store = Secrets.open("demo", project)
-        token = _endpoint()["token"]
-        if not store.file.exists() or store.names() == [] or _differs(store, token):
-            store.set({"proxmox.token": token})
-
-
-def _differs(store: Secrets, token: str) -> bool:
-    held = store.get("proxmox.token")
-    return held is None or held.reveal() != token
+        held = store.get("proxmox.token")
+        if held is None or held.reveal() != endpoint["token"]:
+            store.set({"proxmox.token": endpoint["token"]})
 
 
 def site_plan(environment: Environment, project: Path, *, pve: str) -> dict[str, Any]:

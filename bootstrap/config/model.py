@@ -12,6 +12,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from bootstrap.errors import InvalidEnvironment
+
 _LABEL = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 _FINGERPRINT = re.compile(r"^([0-9A-F]{2}:){31}[0-9A-F]{2}$")
 _TAINT = re.compile(r"^[\w./-]+(=[\w.-]*)?:(NoSchedule|PreferNoSchedule|NoExecute)$")
@@ -258,8 +260,14 @@ class Access(Model):
 
     def public_keys(self, project: Path) -> tuple[str, ...]:
         """The keys that may log in: `ssh_keys`, and the public half beside `key_file` (relative to the project)."""
-        public = project / f"{self.key_file}.pub"
-        return self.ssh_keys + ((public.read_text().strip(),) if self.key_file and public.exists() else ())
+        if self.key_file is None:
+            return self.ssh_keys
+        public = project / Path(f"{self.key_file}.pub").expanduser()
+        if not public.exists():
+            raise InvalidEnvironment(
+                [f"access.key_file: {public} does not exist; make it with ssh-keygen -t ed25519"]
+            )
+        return (*self.ssh_keys, public.read_text().strip())
 
     @field_validator("ssh_keys")
     @classmethod

@@ -129,3 +129,17 @@ def test_a_smaller_pool_deletes_only_after_the_environments_name_was_given(stagi
         config.write_text(shipped)
 
     assert {vm["vmid"] for vm in staging.api("GET", "/cluster/resources", type="vm")} == {120, 130}
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_old_file(staging: Any) -> None:
+    kept = staging.folder / "inventories" / "group_data"
+    script = (
+        f"mount -t tmpfs -o size=8k none {kept} && head -c 8192 /dev/zero > {kept}/ballast;"
+        " rzp-bootstrap inventory staging; code=$?; ls {kept}; exit $code".replace("{kept}", str(kept))
+    )
+
+    said = staging.run("unshare", "-m", "--propagation", "private", "sh", "-c", script, expect=1).stdout
+
+    assert "No space left on device" in said
+    assert "Traceback" not in said
+    assert (kept / "staging.py").exists()
