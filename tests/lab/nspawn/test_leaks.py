@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .conftest import Guest, Lab
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = pytest.mark.e2e
 
 
 @dataclass(frozen=True)

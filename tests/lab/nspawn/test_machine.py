@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .conftest import Guest, Lab
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = pytest.mark.e2e
 UUID = "11111111-2222-3333-4444-555555555555"
 DISK = "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi2"
 

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from bootstrap.lab.standin import publish
+from bootstrap.lab.standin.k3s.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,29 +83,20 @@ class Machine:
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         channel.bind(f"\0rzp-standin-{self.port}")
         channel.settimeout(DEADLINE)
-        environment = (
-            self.environment | ({"NOTIFY_SOCKET": f"@rzp-standin-{self.port}"} if ready else {}) | more
-        )
+        environment = self.environment | {"NOTIFY_SOCKET": f"@rzp-standin-{self.port}"} | more
         with (self.root / "log").open("wb") as log, channel:
             command = [sys.executable, str(self.binary), role]
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-            if ready:
-                self._ready(channel)
+            try:
+                assert not ready or channel.recv(100) == b"READY=1"
+            except TimeoutError:
+                pytest.fail(f"{self.name} did not get ready: {self.log}")
 
-    def _ready(self, channel: socket.socket) -> None:
-        try:
-            assert channel.recv(100) == b"READY=1"
-        except TimeoutError:
-            pytest.fail(f"{self.name} did not get ready: {self.log}")
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """The exit code; for one that ended by itself, that."""
-        if self.process is None:
-            return 0
-        self.process.send_signal(number)
-        code = self.process.wait(10)
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        if self.process:
+            self.process.send_signal(number)
+            assert self.process.wait(10) in (0, -number, 1), self.log
         self.process = None
-        return code
 
     def fails(self, role: str = "server", **more: str) -> str:
         """The log of a start that K3s refuses."""
@@ -133,21 +125,34 @@ class Machine:
         return json.loads(done.stdout)
 
     def apply(self, *objects: dict[str, Any], flags: tuple[str, ...] = ()) -> str:
-        """What `apply --server-side -f -` printed, both channels."""
-        done = self.kubectl("apply", "--server-side", *flags, "-f", "-", text=yaml.safe_dump_all(objects))
+        """What `apply` in the deploy's form printed, both channels."""
+        words = ("apply", "--server-side", "--force-conflicts", *flags, "-f", "-")
+        done = self.kubectl(*words, text=yaml.safe_dump_all(objects))
         return done.stdout + done.stderr
 
     def conditions(self, kind: str) -> dict[str, str]:
-        """By node, the status of a condition; nodes without it are left out."""
+        """By node, the status of a condition; nodes without it are left out. Asked without kubectl, which is slow."""
+        home = self.server / "tls"
+        certificate = (home / "client-admin.crt", home / "client-admin.key")
+        client = Client(self.url, (home / "server-ca.crt").read_text(), certificate=certificate)
+        nodes = client.post("get", {"targets": [["nodes", []]], "namespace": None})["items"]
         return {
-            node["metadata"]["name"]: entry["status"]
-            for node in self.json("nodes")["items"]
-            for entry in node["status"]["conditions"]
+            node["object"]["metadata"]["name"]: entry["status"]
+            for node in nodes
+            for entry in node["object"]["status"]["conditions"]
             if entry["type"] == kind
         }
 
     def votes(self, *names: str) -> None:
         until(lambda: self.conditions("EtcdIsVoter") == dict.fromkeys(names, "True"), lambda: self.log)
+
+    def until_available(self, namespace: str, count: int) -> None:
+        def up() -> bool:
+            items = self.json("deployments.apps,statefulsets.apps", "-n", namespace)["items"]
+            ready = [item["status"]["availableReplicas"] >= item["spec"].get("replicas", 1) for item in items]
+            return ready == [True] * count
+
+        until(up, lambda: self.kubectl("get", "deployments,statefulsets", "-n", namespace).stdout)
 
     def wipe(self) -> None:
         """A new disk under the old name."""

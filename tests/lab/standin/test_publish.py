@@ -40,11 +40,10 @@ def test_it_runs_as_a_file_of_its_own_and_says_what_it_is(tmp_path: Path) -> Non
     assert os.access(tmp_path / "k3s", os.X_OK)
 
 
-def test_through_a_link_named_kubectl_it_is_kubectl(tmp_path: Path) -> None:
+def test_kubectl_before_the_first_start_is_refused(tmp_path: Path) -> None:
     standin.publish(tmp_path, "http://x")
-    (tmp_path / "kubectl").symlink_to("k3s")
     environment = {"PATH": os.environ["PATH"], "RZP_STANDIN_ROOT": str(tmp_path)}
-    command = [sys.executable, str(tmp_path / "kubectl"), "get", "nodes"]
+    command = [sys.executable, str(tmp_path / "k3s"), "kubectl", "get", "nodes"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     assert done.returncode == 1

@@ -12,29 +12,32 @@ from bootstrap.lab.standin.k3s.status import shown
 
 def record(kind: str, *, age: float, **body: Any) -> dict[str, Any]:
     when = time.time() - age
-    return {"object": {"kind": kind, "metadata": {"name": "x"}, **body}, "created": when, "changed": when}
+    return {
+        "object": {"kind": kind, "metadata": {"generation": 1}, "spec": {}, "status": {}, **body},
+        "created": when,
+        "changed": when,
+    }
 
 
 @pytest.mark.parametrize(("silence", "ready"), [(1.0, "True"), (19.0, "True"), (21.0, "Unknown")])
 def test_a_node_without_heartbeats_stops_being_ready(silence: float, ready: str) -> None:
-    node = shown(record("Node", age=600), {"x": time.time() - silence}, {})
+    node = shown(record("Node", age=600), time.time() - silence, None)
     condition = node["status"]["conditions"][0]
 
     assert (condition["type"], condition["status"]) == ("Ready", ready)
-    assert ("taints" in node.get("spec", {})) == (ready != "True")
+    assert ("taints" in node["spec"]) == (ready != "True")
 
 
 @pytest.mark.parametrize(("age", "available"), [(0.1, 0), (5.0, 3)])
 def test_a_workload_is_available_a_moment_after_its_change(age: float, available: int) -> None:
-    deployment = shown(record("Deployment", age=age, spec={"replicas": 3}), {}, {})
+    deployment = shown(record("Deployment", age=age, spec={"replicas": 3}), 0, None)
 
     assert deployment["status"]["availableReplicas"] == available
 
 
 @pytest.mark.parametrize(("learner", "voter"), [(True, "False"), (False, "True")])
 def test_a_learner_is_no_voter(*, learner: bool, voter: str) -> None:
-    members = {"x-1": {"node": "x", "address": "https://127.0.0.1:6443", "learner": learner}}
-    node = shown(record("Node", age=1), {}, members)
+    node = shown(record("Node", age=1), time.time(), {"node": "x", "learner": learner})
 
     assert node["status"]["conditions"][1]["type"] == "EtcdIsVoter"
     assert node["status"]["conditions"][1]["status"] == voter

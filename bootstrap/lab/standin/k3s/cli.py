@@ -1,56 +1,40 @@
-"""The executable: `k3s --version|server|agent|kubectl`, and `kubectl` through a link."""
+"""The executable: `k3s --version`, `k3s server`, `k3s agent`, `k3s kubectl …`."""
 
 import os
 import platform
 import signal
 import sys
-from pathlib import Path
-from typing import Any, NoReturn
 
 from .journal import Fatal, banner, die
 from .version import VERSION
 
-NOT_IMITATED = "stand-in: `k3s {}` is not imitated\n"
 
-
-def _stop(number: int, frame: Any) -> NoReturn:
-    del number, frame
-    os._exit(0)  # every change is in the log file already
-
-
-def _run(role: str, arguments: list[str]) -> None:
+def _run(role: str) -> None:
+    from . import agent, server
     from .settings import load
 
     banner()
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # every change is in its file already
     try:
-        settings = load(role, arguments)
-        if role == "server":
-            from .server import Server
-
-            Server(settings, VERSION).run()
-        else:
-            from .agent import Agent
-
-            Agent(settings).run(VERSION)
+        (server.run if role == "server" else agent.run)(load(role))
     except Fatal as problem:
         die(str(problem))
 
 
 def main() -> int:
-    name, *arguments = sys.argv
-    command = "kubectl" if Path(name).name == "kubectl" else (arguments.pop(0) if arguments else "--help")
-    if command == "kubectl":
-        from .kubectl import kubectl
+    match sys.argv[1:]:
+        case ["--version"]:
+            python = platform.python_version()
+            sys.stdout.write(
+                f"k3s version {VERSION} (stand-in)\ngo version none (stand-in, Python {python})\n"
+            )
+            return 0
+        case ["server" | "agent" as role]:
+            _run(role)
+        case ["kubectl", *words]:
+            from .kubectl import kubectl
 
-        return kubectl(arguments, VERSION)
-    if command in {"--version", "-v"}:
-        python = platform.python_version()
-        sys.stdout.write(f"k3s version {VERSION} (stand-in)\ngo version none (stand-in, Python {python})\n")
-        return 0
-    if command in {"server", "agent"}:
-        _run(command, arguments)
-        return 0
-    sys.stderr.write(NOT_IMITATED.format(command))
+            return kubectl(words)
+        case words:
+            sys.stderr.write(f"stand-in: `k3s {' '.join(words)}` is not imitated\n")
     return 1

@@ -1,196 +1,183 @@
-"""`k3s kubectl`: the verbs of a deploy, against the server that the kubeconfig names."""
+"""`k3s kubectl`: the verbs of a deploy, in the forms that it uses; anything else is refused."""
 
+import argparse
+import json
+import re
 import sys
-from collections.abc import Callable
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
-from . import printing
-from .arguments import Arguments, Usage, parse, selection, targets
-from .connection import Connection, Failed, server_error
+from .client import Client, Refused
+from .files import KUBECONFIG, Home
 from .journal import banner
-from .printing import err, out
-from .store import Json
+from .node import taint
+from .settings import rooted
+from .state import Json
 
-MACHINE_READABLE = ("json", "yaml", "name")
+REFUSED = "The connection to the server {} was refused - did you specify the right host or port?"
+# Without these kubectl behaves in ways that are not imitated: conflicts, client-side apply, refusals.
+NEEDED = {"apply": "--force-conflicts"} | dict.fromkeys(("label", "annotate", "taint"), "--overwrite")
 
 
-def manifests(arguments: Arguments) -> list[Json]:
-    import yaml
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise Refused(400, f"error: {message} (or not imitated by the stand-in)")
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    found: list[Json] = []
-    names = arguments.values.get("filename", [])
-    if not names:
-        raise Usage("must specify one of -f and -k")
-    for name in names:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text()
-        for document in yaml.load_all(text, Loader=loader):
-            if document:
-                found += document["items"] if document.get("kind") == "List" else [document]
+
+def _seconds(text: str) -> float:
+    return float(text[:-1]) * {"s": 1, "m": 60}.get(text[-1:], float("nan"))
+
+
+def _arguments(words: list[str]) -> Namespace:
+    parser = Parser(prog="kubectl", add_help=False, allow_abbrev=False)
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("-n", "--namespace")
+    parser.add_argument("-A", "--all-namespaces", action="store_true")
+    parser.add_argument("-o", "--output", choices=("json", "wide"))
+    parser.add_argument("--raw")
+    parser.add_argument("-f", "--filename")
+    parser.add_argument("--field-manager", default="kubectl")
+    parser.add_argument("--for", dest="goal", default="")
+    parser.add_argument("--timeout", type=_seconds, default=30.0)
+    for switch in ("--server-side", "--force-conflicts", "--overwrite"):
+        parser.add_argument(switch, action="store_true")
+    found = parser.parse_intermixed_args(words)
+    found.verb, *found.words = found.words or [""]
+    found.space = found.namespace or "default"
     return found
 
 
-def get(server: Connection, arguments: Arguments) -> int:
-    if arguments.one("raw"):
-        sys.stdout.write(server.get(arguments.one("raw")))
-        return 0
-    body = selection(arguments, targets(arguments.words))
-    answer = server.post("get", body)
-    single = len(body["resources"]) == 1 and len(body["resources"][0][1]) == 1
-    printing.show(answer["items"], arguments.one("output"), single=single, wide=body["all"])
-    errors = [] if arguments.on("ignore-not-found") else answer["errors"]
-    for error in errors:
-        err(server_error(error))
-    return 1 if errors else 0
+def _connection() -> Client:
+    """The kubeconfig names the server; its credentials are read from the files that it was made of."""
+    path = rooted(KUBECONFIG)
+    if not path.exists():
+        raise Refused(400, REFUSED.format("localhost:8080"))
+    found = re.search(r"server: \"([^\"]+)", path.read_text())
+    home = Home()
+    return Client(found[1] if found else "", home.authority, certificate=home.admin)
 
 
-def _applied(server: Connection, arguments: Arguments, *, dry: bool) -> list[Json]:
-    body: Json = {
-        "manifests": manifests(arguments),
-        "namespace": arguments.namespace,
-        "explicit": "namespace" in arguments.values,
-        "manager": arguments.one("field-manager", "kubectl"),
-        "force": arguments.on("force-conflicts"),
-        "dry": dry,
-    }
-    lines: list[Json] = server.post("apply", body)["lines"]
-    for line, manifest in zip(lines, body["manifests"], strict=True):
-        if "error" in line and line["error"]["reason"] == "NoMatch":
-            name, space = manifest["metadata"]["name"], manifest["metadata"].get("namespace", "")
-            where = f'name: "{name}" namespace: "{space}" from "{arguments.one("filename")}"'
-            text = f"resource mapping not found for {where}: {line['error']['message']}"
-            line["error"]["message"] = f"{text}\nensure CRDs are installed first"
-    return lines
+def _targets(words: list[str]) -> list[tuple[str, list[str]]]:
+    """`nodes`, `node a b`, `crd/x crd/y`, `pods,deployments` as [type, names] pairs."""
+    if any("/" in word for word in words):
+        return [(kind, [name]) for kind, _, name in (word.partition("/") for word in words)]
+    if not words:
+        raise Refused(400, "error: no type of resource is given")
+    return [(kind, words[1:]) for kind in words[0].split(",")]
 
 
-def apply(server: Connection, arguments: Arguments) -> int:
-    if not arguments.on("server-side"):
-        raise Usage("stand-in: only `apply --server-side` is imitated")
-    dry = arguments.on("dry-run")
-    return _report(
-        _applied(server, arguments, dry=dry), f"serverside-applied{' (server dry run)' if dry else ''}"
-    )
-
-
-def diff(server: Connection, arguments: Arguments) -> int:
-    """0: the same, 1: differs, 2: an error (kubectl says "greater than one")."""
-    lines = _applied(server, arguments, dry=True)
-    errors = [line["error"] for line in lines if "error" in line]
-    for error in errors:
-        err(server_error(error))
-    different = [line for line in lines if "error" not in line and line["before"] != line["after"]]
-    for line in different:
-        printing.difference(line)
-    return 2 if errors else bool(different)
-
-
-def _report(lines: list[Json], done: str, unchanged: str | None = None) -> int:
-    for line in lines:
-        if "error" in line:
-            err(server_error(line["error"]))
-        else:
-            out(f"{line['title']} {done if line['changed'] or not unchanged else unchanged}")
-    return 1 if any("error" in line for line in lines) else 0
-
-
-def create(server: Connection, arguments: Arguments) -> int:
-    match arguments.words:
-        case ["namespace" | "ns", name]:
-            manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-            body = {"manifests": [manifest], "namespace": "", "manager": "kubectl-create", "create": True}
-            return _report(server.post("apply", body)["lines"], "created")
-        case _:
-            raise Usage("stand-in: only `create namespace NAME` is imitated")
-
-
-def _edit(server: Connection, arguments: Arguments, verb: str, words: list[str], change: Json) -> list[Json]:
-    chosen = targets(words)
-    if len(chosen) != 1 or not chosen[0][1]:
-        raise Usage("one or more resources must be specified as <resource> <name> or <resource>/<name>")
-    manager = arguments.one("field-manager", f"kubectl-{verb}")
-    more: Json = {"manager": manager, "overwrite": arguments.on("overwrite"), "change": {}, **change}
-    lines: list[Json] = server.post("edit", selection(arguments, chosen) | more)["lines"]
-    return lines
-
-
-def _pairs(words: list[str]) -> tuple[list[str], Json]:
-    """`key=value` sets, `key-` removes; what is left are the type and the names."""
-    change: Json = {word.partition("=")[0]: word.partition("=")[2] for word in words if "=" in word}
-    change |= {word[:-1]: None for word in words if "=" not in word and word.endswith("-")}
-    return [word for word in words if "=" not in word and not word.endswith("-")], change
-
-
-def label(server: Connection, arguments: Arguments) -> int:
-    words, pairs = _pairs(arguments.words)
-    lines = _edit(server, arguments, "label", words, {"change": {"metadata": {"labels": pairs}}})
-    return _report(lines, "labeled", "not labeled")
-
-
-def annotate(server: Connection, arguments: Arguments) -> int:
-    words, pairs = _pairs(arguments.words)
-    lines = _edit(server, arguments, "annotate", words, {"change": {"metadata": {"annotations": pairs}}})
-    return _report(lines, "annotated")
-
-
-def taint(server: Connection, arguments: Arguments) -> int:
-    taints: list[Json] = []
-    rest = []
-    for word in arguments.words:
-        key, _, effect = word.removesuffix("-").partition(":")
-        key, equals, value = key.partition("=")
-        if word.endswith("-"):
-            taints.append({"key": key, "remove": True} | ({"effect": effect} if effect else {}))
-        elif effect:
-            taints.append({"key": key, "effect": effect} | ({"value": value} if equals else {}))
-        else:
-            rest.append(word)
-    done = "modified" if arguments.on("overwrite") else "tainted"
-    if all(entry.get("remove") for entry in taints):
-        done = "untainted"
-    return _report(_edit(server, arguments, "taint", rest, {"taints": taints}), done)
-
-
-def delete(server: Connection, arguments: Arguments) -> int:
-    if arguments.values.get("filename"):
-        found = manifests(arguments)
-        chosen: list[Any] = [
-            [f"{body['kind']}.{body['apiVersion'].rpartition('/')[0]}", [body["metadata"]["name"]]]
-            for body in found
-        ]
+def get(server: Client, arguments: Namespace) -> list[str]:
+    if arguments.raw:
+        sys.stdout.write(server.get(arguments.raw))
+        return []
+    targets = _targets(arguments.words)
+    namespace = None if arguments.all_namespaces else arguments.space
+    answer = server.post("get", {"targets": targets, "namespace": namespace})
+    objects = [item["object"] for item in answer["items"]]
+    if arguments.output == "json" and [len(names) for _, names in targets] == [1]:
+        _print(json.dumps(one, indent=4) for one in objects)
+    elif arguments.output == "json":
+        _print([json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}, indent=4)])
     else:
-        chosen = targets(arguments.words)
-    if not any(names for _, names in chosen) and not arguments.on("all") and not arguments.one("selector"):
-        raise Usage("resource(s) were provided, but no name was specified")
-    failed = 0
-    for line in server.post("delete", selection(arguments, chosen))["lines"]:
-        if "error" not in line:
-            out(f'{line["kind"]} "{line["name"]}" deleted')
-        elif not arguments.on("ignore-not-found"):
-            err(server_error(line["error"]))
-            failed = 1
-    return failed
+        _print(f"{item['title']:<60} {_summary(item['object'])}".rstrip() for item in answer["items"])
+    return list(answer["errors"])
 
 
-def kubectl(words: list[str], version: str) -> int:
-    from .waiting import rollout, wait
+def _print(lines: Iterable[str]) -> None:
+    sys.stdout.writelines(f"{line}\n" for line in lines)
 
-    verbs: dict[str, Callable[[Connection, Arguments], int]] = {
-        verb.__name__: verb
-        for verb in (get, apply, diff, create, label, annotate, taint, delete, wait, rollout)
-    }
+
+def _summary(body: Json) -> str:
+    status = body.get("status", {})
+    if "availableReplicas" in status:
+        return f"{status['availableReplicas']}/{status['replicas']}"
+    return " ".join(f"{entry['type']}={entry['status']}" for entry in status.get("conditions", []))
+
+
+def apply(server: Client, arguments: Namespace) -> list[str]:
+    import yaml  # slow to import, and nothing else needs it
+
+    text = sys.stdin.read() if arguments.filename == "-" else Path(arguments.filename or "").read_text()
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    manifests = [document for document in yaml.load_all(text, Loader=loader) if document]
+    body = {"manifests": manifests, "namespace": arguments.namespace, "manager": arguments.field_manager}
+    return _carried_out(server, "apply", body)
+
+
+def _carried_out(server: Client, request: str, body: Json) -> list[str]:
+    answer = server.post(request, body)
+    _print(answer["out"])
+    return list(answer["errors"])
+
+
+def edit(server: Client, arguments: Namespace) -> list[str]:
+    """`key=value` sets, `key-` removes; what is left are the type and the names."""
+    changes = [word for word in arguments.words if "=" in word or ":" in word or word.endswith("-")]
+    [(kind, names)] = _targets([word for word in arguments.words if word not in changes])
+    body: Json = {"type": kind, "names": names, "namespace": arguments.space, "change": {}}
+    gone = {word: word.endswith("-") for word in changes}
+    if arguments.verb == "taint":
+        body |= {"done": "modified", "taints": [taint(w.rstrip("-")) | {"remove": gone[w]} for w in changes]}
+    else:
+        field, done = {"label": ("labels", "labeled"), "annotate": ("annotations", "annotated")}[
+            arguments.verb
+        ]
+        pairs = {w.rstrip("-").partition("=")[0]: None if gone[w] else w.partition("=")[2] for w in changes}
+        body |= {"done": done, "change": {"metadata": {field: pairs}}}
+    return _carried_out(server, "edit", body)
+
+
+def delete(server: Client, arguments: Namespace) -> list[str]:
+    errors = []
+    for kind, names in _targets(arguments.words):
+        errors += _carried_out(server, "delete", {"type": kind, "names": names, "namespace": arguments.space})
+    return errors
+
+
+def wait(server: Client, arguments: Namespace) -> list[str]:
+    """Only --for=condition=NAME, of objects that are named."""
+    goal, _, condition = arguments.goal.partition("=")
+    body = {"targets": _targets(arguments.words), "namespace": arguments.space}
+    if goal != "condition":
+        raise Refused(400, f"error: stand-in: `wait --for={arguments.goal}` is not imitated")
+    deadline = time.monotonic() + arguments.timeout
+    while True:
+        answer = server.post("get", body)
+        found = {item["title"]: _summary(item["object"]).split() for item in answer["items"]}
+        missing = [title for title, conditions in found.items() if f"{condition}=True" not in conditions]
+        if answer["errors"] or not missing:
+            _print(f"{title} condition met" for title in found)
+            return list(answer["errors"])
+        if time.monotonic() > deadline:
+            raise Refused(400, f"error: timed out waiting for the condition on {missing[0]}")
+        time.sleep(0.2)
+
+
+VERBS: dict[str, Callable[[Client, Namespace], list[str]]] = {
+    **{verb.__name__: verb for verb in (get, apply, delete, wait)},
+    **dict.fromkeys(("label", "annotate", "taint"), edit),
+}
+
+
+def kubectl(words: list[str]) -> int:
+    errors: list[str] = []
     try:
-        arguments = parse(words)
-        if arguments.one("output") not in MACHINE_READABLE and not arguments.one("raw"):
+        arguments = _arguments(words)
+        if arguments.output != "json" and not arguments.raw:
             banner()
-        verb = arguments.words.pop(0) if arguments.words else ""
-        if verb == "version":
-            return printing.versions(version, arguments, lambda: Connection(arguments).get("/version"))
-        if verb not in verbs:
-            raise Usage(f'unknown command "{verb}" for "kubectl" (or one that the stand-in does not imitate)')
-        return verbs[verb](Connection(arguments), arguments)
-    except (Usage, OSError) as problem:
-        err(f"error: {problem}")
-    except Failed as problem:
-        err(str(problem))
-    return 1
+        if arguments.verb not in VERBS:
+            raise Refused(400, f'error: unknown command "{arguments.verb}" (or not imitated by the stand-in)')
+        needed = NEEDED.get(arguments.verb)
+        if needed and needed not in words:
+            raise Refused(400, f"error: stand-in: `{arguments.verb}` without {needed} is not imitated")
+        errors = VERBS[arguments.verb](_connection(), arguments)
+    except ConnectionRefusedError:
+        errors = [REFUSED.format("127.0.0.1:6443")]
+    except (Refused, OSError) as problem:
+        errors = [str(problem)]
+    for error in errors:
+        sys.stderr.write(f"{error}\n")
+    return 1 if errors else 0
