@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     import ssl
 
 
+PORTS = {"api": "port", "files": "files_port"}
+"""Socket → the key of the plan that may name its port."""
+
+
 @dataclass
 class Daemon:
     """A lab that listens. `serve` opens everything, `close` undoes it."""
@@ -44,8 +48,9 @@ class Daemon:
         """Opens the sockets; the endpoint's values."""
         for folder in ("www", "storage", "machines"):
             (self.state / folder).mkdir(parents=True, exist_ok=True)
-        own = [("api", listen(self.plan.get("port", 0))), ("files", listen(self.plan.get("files_port", 0)))]
-        self.plan["port"], self.plan["files_port"] = (one.getsockname()[1] for _, one in own)
+        own = [(kind, self._socket(kind)) for kind in PORTS]
+        self.plan |= {PORTS[kind]: one.getsockname()[1] for kind, one in own}
+        write_private(self.state / "ports.json", {kind: self.plan[key] for kind, key in PORTS.items()})
         backend = self.backend = choose(self.state, self.plan)
         await backend.open()
         inside = await backend.sockets() if hasattr(backend, "sockets") else []
@@ -68,6 +73,14 @@ class Daemon:
         await self._listen("files", files.make(self.state / "www"), [*own, *inside], None)
         start_on_boot(lab)
         return self._endpoint(lab)
+
+    def _socket(self, kind: str) -> socket.socket:
+        """The port that the plan names, else the one of the last time (addresses that were given out go on), else any."""
+        if named := self.plan.get(PORTS[kind]):
+            return listen(named)
+        with contextlib.suppress(OSError, ValueError, KeyError, LabError):
+            return listen(json.loads((self.state / "ports.json").read_text())[kind])
+        return listen(0)
 
     async def _listen(
         self,

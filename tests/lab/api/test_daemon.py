@@ -58,8 +58,8 @@ def test_a_killed_daemon_comes_back_with_its_machines(
     second = launch(state, plan)
     try:
         after = endpoint(state, second)
-        assert [after[key] for key in ("token", "fingerprint", "root_password")] == [
-            before[key] for key in ("token", "fingerprint", "root_password")
+        assert [after[key] for key in ("url", "files", "token", "fingerprint", "root_password")] == [
+            before[key] for key in ("url", "files", "token", "fingerprint", "root_password")
         ]
         api = connect(after)
         assert api.nodes("pve1").qemu(120).config.get() == config
