@@ -131,10 +131,9 @@ def test_a_node_that_registers_again_keeps_the_annotations_of_others(machine: An
 def test_a_server_binds_its_port_again_at_once_though_a_connection_of_before_lingers(machine: Any) -> None:
     one = machine("s1", cluster_init=True)
     one.start()
-    with socket.create_connection(
-        ("127.0.0.1", one.port)
-    ):  # the server ends first, so its side of the connection stays in TIME_WAIT
-        one.stop()
+    with socket.create_connection(("127.0.0.1", one.port)):
+        one.kubectl("get", "--raw", "/readyz")  # is answered after the other connection was accepted
+        one.stop()  # the server ends first, so its side of the connection stays in TIME_WAIT
     began = time.monotonic()
     one.start()
 

@@ -1,5 +1,6 @@
 """The node part of servers and agents: node password, registration, heartbeats."""
 
+import contextlib
 import json
 import os
 import platform
@@ -107,5 +108,6 @@ class Node:
 def notify_ready() -> None:
     """sd_notify: the unit is Type=notify for both roles."""
     if target := os.environ.get("NOTIFY_SOCKET"):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        # nobody may be waiting any more
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, contextlib.suppress(OSError):
             channel.sendto(b"READY=1", "\0" + target[1:] if target.startswith("@") else target)
