@@ -79,6 +79,16 @@ def check(
     return found
 
 
+def obstacles(client: Client, environment: Environment, machines: Sequence[Machine]) -> list[Finding]:
+    """What would make these machines fail half-way: storages and bridges, two calls per node."""
+    found: list[Finding] = []
+    for node in sorted({machine.node for machine in machines}):
+        here = [machine for machine in machines if machine.node == node]
+        found += _storages(client, environment, node, here)
+        found += _bridge(client, environment, node)
+    return [finding for finding in found if finding.state == "fail"]
+
+
 def _guarded(place: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
     """One look that fails does not hide the others."""
     found: list[Finding] = []

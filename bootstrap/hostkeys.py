@@ -1,6 +1,6 @@
 """SSH host keys known before the first login: Ed25519, derived from a secret of the environment and the SMBIOS UUID.
 
-Every workstation that can read the secret knows every machine's key; nothing else is stored (docs/decisions).
+Every workstation that can read the secret knows every machine's key; nothing else is stored.
 """
 
 from __future__ import annotations

@@ -176,6 +176,10 @@ class Plan:
         return tuple(change for change in self.changes if not isinstance(change, Differs))
 
     @property
+    def creations(self) -> tuple[Create, ...]:
+        return tuple(change for change in self.changes if isinstance(change, Create))
+
+    @property
     def deletions(self) -> tuple[Delete, ...]:
         return tuple(change for change in self.changes if isinstance(change, Delete))
 
@@ -200,9 +204,8 @@ def diff(
     *,
     image: str,
     image_storage: str,
-    shared: bool = False,
 ) -> Plan:
-    """Compare. `shared`: the image storage is one for all nodes, so the image is fetched once."""
+    """Compare."""
     by_vmid = {vm.vmid: vm for vm in observed.vms}
     changes: list[Change] = []
     conflicts: list[str] = []
@@ -224,7 +227,7 @@ def diff(
             changes += deletion
             notes += note
     changes += _left_over_seeds(machines, observed)
-    fetches = _fetches(changes, observed, image, image_storage, shared)
+    fetches = _fetches(changes, observed, image, image_storage)
     return Plan(
         environment=environment, changes=(*fetches, *changes), conflicts=tuple(conflicts), notes=tuple(notes)
     )
@@ -261,8 +264,7 @@ def taken(machine: Machine, live: Live, proofs: list[str]) -> str:
 
 
 def _existing(machine: Machine, live: Live, observed: Observed) -> list[Change]:
-    stored = any(volume.endswith(f"/{machine.seed_iso}") for _, volume in observed.seeds)
-    if live.seed is not None or stored or live.lock == "create":
+    if live.seed is not None or has_seed(machine, live, observed) or live.lock == "create":
         return [Finish(machine, live)]
     found: list[Change] = []
     changes = tuple(field_changes(machine, live))
@@ -319,21 +321,30 @@ def _surplus(environment: str, live: Live) -> tuple[list[Change], list[str]]:
     return [], [f"VMID {live.vmid} on {live.node}{name} is not ours ({'; '.join(proofs)}); it is not touched"]
 
 
+def has_seed(machine: Machine, live: Live, observed: Observed) -> bool:
+    """Whether its seed still lies where it runs; one on another node is a left-over."""
+    return any(
+        node == live.node and volume.endswith(f"/{machine.seed_iso}") for node, volume in observed.seeds
+    )
+
+
 def _left_over_seeds(machines: Sequence[Machine], observed: Observed) -> list[Change]:
-    names = {machine.seed_iso for machine in machines}
-    attached = {vm.seed for vm in observed.vms}
+    nodes = {vm.vmid: vm.node for vm in observed.vms}
+    wanted = {(nodes.get(machine.vmid, machine.node), machine.seed_iso) for machine in machines}
+    attached = {(vm.node, vm.seed) for vm in observed.vms}
+    if observed.shared:  # every node shows the same files
+        wanted = {(node, name) for _, name in wanted for node in {node for node, _ in observed.seeds}}
+        attached = {(node, volume) for _, volume in attached for node in {node for node, _ in observed.seeds}}
     return [
         DropSeed(node, volume)
         for node, volume in sorted(observed.seeds)
-        if volume not in attached and volume.rsplit("/", 1)[-1] not in names
+        if (node, volume) not in attached and (node, volume.rsplit("/", 1)[-1]) not in wanted
     ]
 
 
-def _fetches(
-    changes: list[Change], observed: Observed, image: str, storage: str, shared: bool
-) -> list[FetchImage]:
+def _fetches(changes: list[Change], observed: Observed, image: str, storage: str) -> list[FetchImage]:
     nodes = sorted({c.machine.node for c in changes if isinstance(c, Create)} - observed.images)
-    if shared:
+    if observed.shared:
         nodes = [] if observed.images else nodes[:1]
     return [FetchImage(node, storage, image) for node in nodes]
 

@@ -135,6 +135,7 @@ class Secrets:
 
     def _write(self, values: dict[str, str]) -> None:
         self._make_identity()
+        self._check_own_access()
         text = json.dumps(values, indent=0, sort_keys=True).encode()
         recipients = [_recipient(line, self.recipients_file) for line in self._recipients()]
         write_private(self.file, pyrage.encrypt(text, recipients, armored=True).decode())
@@ -147,6 +148,16 @@ class Secrets:
             return []
         lines = (line.split("#")[0].strip() for line in self.recipients_file.read_text().splitlines())
         return [line for line in lines if line]
+
+    def _check_own_access(self) -> None:
+        """Nobody encrypts what they cannot read again. An SSH identity's public half is not known here."""
+        path = self.identity_file
+        if isinstance(identity := _identity(path), pyrage.x25519.Identity):
+            own = str(identity.to_public())
+            if own not in self._recipients():
+                raise SecretsError(
+                    f"{self.recipients_file}: your own recipient {own} is missing; add it, then try again"
+                )
 
     def _make_identity(self) -> None:
         path = self.identity_file

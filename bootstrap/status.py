@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bootstrap.machine import Machine
-from bootstrap.plan import Live, Observed, field_changes
+from bootstrap.plan import Live, Observed, field_changes, has_seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +40,8 @@ def _row(environment: str, machine: Machine, live: Live | None, observed: Observ
             state, detail = "unfinished", "is being created"
         elif proofs:
             state, detail = "foreign", "; ".join(proofs)
-        elif live.seed is not None:
-            state, detail = "unfinished", "its seed is still attached; run up again"
+        elif live.seed is not None or has_seed(machine, live, observed):
+            state, detail = "unfinished", "its seed is still there; run up again"
         else:
             state = "running" if live.running else "stopped"
             detail = "; ".join(map(str, field_changes(machine, live)))

@@ -49,7 +49,7 @@ class Lifecycle:
         if live.seed and not self.wait:
             return "started; its seed stays in until the next run"
         answered = self._reached(machine, say)
-        self._take_seed_out(machine, say)
+        self._take_seed_out(machine, live.node, say)
         return answered
 
     def _made(self, machine: Machine, known: Live | None, say: Say) -> Live:
@@ -130,9 +130,9 @@ class Lifecycle:
             )
         return f"answers on {machine.address}"
 
-    def _take_seed_out(self, machine: Machine, say: Say) -> None:
+    def _take_seed_out(self, machine: Machine, node: str, say: Say) -> None:
         """Eject the ISO that the machine has read by now, and delete it."""
-        live, _ = read.machine(self.client, machine.node, machine.vmid, running=True)
+        live, _ = read.machine(self.client, node, machine.vmid, running=True)
         if live is None or live.missing_proofs(self.environment.name, machine.name):
             raise ImpossiblePlan(
                 f"{machine.name}: VM {machine.vmid} was exchanged during the run; look at it"

@@ -20,6 +20,7 @@ class Verbs(click.Group):
     """`rzp-bootstrap ENV` is short for `rzp-bootstrap up ENV`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        args = _general_first(args)
         position = _first_word(args, self)
         if position is not None and args[position] in names():
             args = [*args[:position], "up", *args[position:]]
@@ -31,6 +32,22 @@ class Verbs(click.Group):
                 f"{args[0]!r} is neither a verb ({', '.join(sorted(self.commands))}) nor an environment ({', '.join(names())})"
             )
         return super().resolve_command(ctx, args)
+
+
+def _general_first(args: list[str]) -> list[str]:
+    """--debug and --project may stand anywhere before `--`; what follows `lab` keeps its own order."""
+    end = next((i for i, arg in enumerate(args) if arg in ("--", "lab")), len(args))
+    general: list[str] = []
+    rest: list[str] = []
+    words = iter(args[:end])
+    for word in words:
+        if word == "--debug":
+            general.append(word)
+        elif word == "--project":
+            general += [word, *([value] if (value := next(words, None)) else [])]
+        else:
+            rest.append(word)
+    return [*general, *rest, *args[end:]]
 
 
 def _first_word(args: list[str], group: click.Group) -> int | None:
@@ -100,5 +117,13 @@ def main() -> None:
             traceback.print_exc()
         place = f"{error.filename}: " if error.filename else ""
         click.secho(f"Error: {place}{error.strerror or error}", fg="red", err=True)
+        code = 1
+    except Exception as error:  # noqa: BLE001 - the last resort: still one line, and the way to more
+        if debug:
+            traceback.print_exc()
+        name = type(error).__name__
+        click.secho(
+            f"Error: unexpected {name}: {error}; --debug shows where, please report it", fg="red", err=True
+        )
         code = 1
     sys.exit(code if isinstance(code, int) else 0)

@@ -32,7 +32,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Machine-readable."
 @click.option(
     "--no-wait",
     is_flag=True,
-    help="End when the machines are started; a later run waits and ejects their seeds.",
+    help="End when the machines are started; a later run waits for them and ejects their seeds. Does not look whether addresses are free.",
 )
 def up(environment: str, dry_run: bool, yes: bool, confirm_destroy: str | None, no_wait: bool) -> None:
     """Plan, ask, create the machines, write the inventory.
@@ -49,9 +49,10 @@ def up(environment: str, dry_run: bool, yes: bool, confirm_destroy: str | None, 
         raise ImpossiblePlan(
             f"{environment}: {len(plan.conflicts)} conflict(s) stand in the way (above); nothing was changed"
         )
+    steps.check_ground(session, plan)
     if plan.applicable:
         steps.ask(plan, yes=yes, confirmed=confirm_destroy)
-    for sentence in session.make_secrets():
+    for sentence in session.make_secrets(machines=len(plan.creations) < len(session.cluster.machines)):
         console.print(sentence, markup=False)
     steps.carry_out(session, plan, wait=not no_wait)
     steps.write_inventory(session)
@@ -150,7 +151,7 @@ def doctor(environment: str, print_setup: bool) -> None:
     if print_setup:
         click.echo(checks.print_setup(session.environment))
         return
-    findings = checks.check(session.client, session.environment, session.cluster.machines)
+    findings = checks.check(session.client, session.environment, session.cluster.machines, session.project)
     show_findings(findings)
     failed = sum(1 for finding in findings if finding.state == "fail")
     if failed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import click
 
 from bootstrap import config
 from bootstrap.cli.render import console
-from bootstrap.cli.session import find_project
+from bootstrap.cli.session import find_project, running_lab
 from bootstrap.config.base import Environment
 from bootstrap.config.demo import lab_folder
 from bootstrap.errors import LabError
@@ -44,7 +43,7 @@ def start(name: str, backend: str, pve: str) -> None:
     """Start the lab; a running one is left alone."""
     _start(name, backend=backend, pve=pve)
     if name != "demo":
-        endpoint = _endpoint()
+        endpoint = running_lab()
         click.echo(f"To aim {name} at it from here:")
         for variable, value in overrides(endpoint).items():
             shown = f'$(python3 -c \'import json; print(json.load(open("{lab_folder()}/endpoint.json"))["token"])\')'
@@ -115,16 +114,14 @@ def logs(vmid: int | None, lines: int) -> None:
 
 
 def ensure(environment: str, *, machines: bool) -> None:
-    """For the demo: start the lab when none runs, and refuse to go on outside its network."""
+    """For the demo: start the lab when none runs, make this checkout know it, and refuse outside its network."""
     if environment != "demo":
         return
-    from bootstrap.lab import control, enter
+    from bootstrap.lab import enter
 
-    folder = lab_folder()
-    if not control.status(folder).running:
-        _start("demo", backend="auto", pve="9.2")
-    endpoint = _endpoint()
-    if endpoint.get("netns") and machines and not enter.inside(folder):
+    _start("demo", backend="auto", pve="9.2", quiet=True)
+    endpoint = running_lab()
+    if endpoint.get("netns") and machines and not enter.inside(lab_folder()):
         raise LabError(
             "demo: its machines live in the lab's own network; type: rzp-bootstrap lab exec -- rzp-bootstrap demo"
         )
@@ -145,13 +142,16 @@ def _aim() -> None:
     """Inside the lab's network every environment but the demo finds the lab through these variables."""
     import os
 
-    endpoint = _endpoint()
+    endpoint = running_lab()
     if endpoint.get("environment") != "demo":
         os.environ.update(overrides(endpoint))
 
 
-def _start(name: str, *, backend: str, pve: str) -> None:
+def _start(name: str, *, backend: str, pve: str, quiet: bool = False) -> None:
+    """`quiet`: say nothing when it runs already."""
     from bootstrap.lab import control
+
+    quiet = quiet and control.status(lab_folder()).running
 
     project = find_project()
     environment = config.load(name)
@@ -161,13 +161,13 @@ def _start(name: str, *, backend: str, pve: str) -> None:
         site_plan(environment, project, pve=pve),
         backend=backend,
         state=lab_folder(),
-        report=lambda line: console.print(line, markup=False),
+        report=lambda line: None if quiet else console.print(line, markup=False),
     )
-    endpoint = _endpoint()
+    endpoint = running_lab()
     doubles = [
         what for key, what in (("k3s", "K3s"), ("argocd", "Argo CD")) if "standin" in str(endpoint.get(key))
     ]
-    if doubles:
+    if doubles and not quiet:
         console.print(
             f"{' and '.join(doubles)}: the lab hands out stand-ins, test doubles (docs/verification.md)",
             markup=False,
@@ -215,10 +215,3 @@ def _demo_key(project: Path) -> None:
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "rzp-infra demo", "-f", str(key)],
             check=True,
         )
-
-
-def _endpoint() -> dict[str, Any]:
-    try:
-        return dict(json.loads((lab_folder() / "endpoint.json").read_text()))
-    except OSError:
-        raise LabError("no lab is running; type: rzp-bootstrap lab start") from None

@@ -10,6 +10,7 @@ from threading import Lock
 from rich.console import Console
 from rich.live import Live as LiveView
 from rich.table import Table
+from rich.text import Text
 
 from bootstrap.apply import Event, Result
 from bootstrap.doctor import Finding
@@ -89,7 +90,7 @@ class Progress:
         with self._lock:
             for subject, (event, since) in self._rows.items():
                 age = "" if event.done else f"{now - since:.0f}s"
-                table.add_row(subject, event.state, age, style=_colour(event))
+                table.add_row(Text(subject), Text(event.state), age, style=_colour(event))
         return table
 
 
@@ -115,16 +116,8 @@ def show_status(rows: list[Row]) -> None:
         table.add_column(title)
     colours = {"running": "green", "stopped": "yellow", "unfinished": "yellow"}
     for row in rows:
-        table.add_row(
-            row.name,
-            row.role,
-            str(row.vmid),
-            row.node,
-            row.address,
-            row.state,
-            row.detail,
-            style=colours.get(row.state, "red"),
-        )
+        cells = (row.name, row.role, str(row.vmid), row.node, row.address, row.state, row.detail)
+        table.add_row(*map(Text, cells), style=colours.get(row.state, "red"))
     console.print(table)
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import secrets as random
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import click
 
 from bootstrap import config, project
 from bootstrap.cluster import K3sCluster
+from bootstrap.config import demo
 from bootstrap.config.base import Environment
-from bootstrap.errors import InvalidEnvironment
+from bootstrap.errors import InvalidEnvironment, LabError, SecretsError
 from bootstrap.proxmox.session import Client, connect
 from bootstrap.secrets import Secret, Secrets
 
@@ -32,7 +36,21 @@ class Session:
         environment = config.load(name)
         if ready and (faults := config.unready(environment)):
             raise InvalidEnvironment(faults)
-        return cls(environment, find_project())
+        session = cls(environment, find_project())
+        if ready and environment.source == "lab":
+            session.meet_lab()
+        return session
+
+    def meet_lab(self) -> None:
+        """The running lab has to be the demo's, and its token known in this checkout."""
+        endpoint = running_lab()
+        if endpoint.get("environment") != self.environment.name:
+            raise LabError(
+                f"a lab is running for {endpoint.get('environment')}; stop it first: rzp-bootstrap lab stop"
+            )
+        held = self.secrets.get("proxmox.token")
+        if "RZP_PROXMOX_TOKEN" not in os.environ and (held is None or held.reveal() != endpoint["token"]):
+            raise LabError("this checkout does not know the running lab yet; type: rzp-bootstrap lab start")
 
     @cached_property
     def cluster(self) -> K3sCluster:
@@ -49,15 +67,31 @@ class Session:
     def host_key_seed(self) -> Secret:
         return self.secrets.require("ssh.host-key-seed")
 
-    def make_secrets(self) -> list[str]:
-        """Generate what the first `up` needs; returns a sentence for each."""
+    def make_secrets(self, *, machines: bool) -> list[str]:
+        """Generate what the first `up` needs; returns a sentence for each.
+
+        `machines`: the environment has some already. They were made with secrets that cannot be made again.
+        """
         missing = [name for name in _GENERATED if self.secrets.get(name) is None]
+        if missing and machines:
+            raise SecretsError(
+                f"{self.environment.name}: machines exist, and {' and '.join(missing)} is not in {self.secrets.file};"
+                " get that file back (git pull), or destroy the environment first"
+            )
         if missing:
             # Hex: no colon, no K10 prefix and not the bootstrap format that K3s chokes on.
             self.secrets.set({name: random.token_hex(32) for name in missing})
         place = self.secrets.file.relative_to(self.project)
         advice = "; commit that file" if self.environment.source == "operator" else ""
         return [f"made {_GENERATED[name]} ({name} in {place}){advice}" for name in missing]
+
+
+def running_lab() -> dict[str, Any]:
+    """What the running lab says of itself."""
+    try:
+        return dict(json.loads((demo.lab_folder() / "endpoint.json").read_text()))
+    except (OSError, ValueError):
+        raise LabError("no lab is running; type: rzp-bootstrap lab start") from None
 
 
 def find_project() -> Path:

@@ -11,7 +11,8 @@ from bootstrap import inventory as generated
 from bootstrap.apply import apply
 from bootstrap.cli.render import console, progress, show_failures
 from bootstrap.cli.session import Session
-from bootstrap.errors import RzpError, SecretsError
+from bootstrap.doctor import obstacles
+from bootstrap.errors import ImpossiblePlan, InvalidEnvironment, RzpError, SecretsError
 from bootstrap.machine import Machine
 from bootstrap.plan import Observed, Plan, diff
 from bootstrap.proxmox.read import observe
@@ -33,8 +34,18 @@ def make_plan(session: Session) -> Plan:
         observed,
         image=environment.image.filename,
         image_storage=environment.proxmox.image_storage,
-        shared=observed.shared,
     )
+
+
+def check_ground(session: Session, plan: Plan) -> None:
+    """Before the first change: somebody can log in, and storages and bridges are there on the nodes that get a machine."""
+    if not session.environment.access.public_keys(session.project):
+        raise InvalidEnvironment(["access: no SSH key; set ACCESS.ssh_keys in bootstrap/config/site.py"])
+    machines = [change.machine for change in plan.creations]
+    if machines and (found := obstacles(session.client(), session.environment, machines)):
+        raise ImpossiblePlan(
+            "\n".join(f"{finding.place}: {finding.text}; {finding.fix}" for finding in found)
+        )
 
 
 def ask(plan: Plan, *, yes: bool, confirmed: str | None) -> None:

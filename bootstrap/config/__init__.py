@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import traceback
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from types import ModuleType
 from urllib.parse import urlsplit
 
@@ -50,13 +52,29 @@ def _module(name: str) -> Environment:
         if name == "demo":  # a lab may have started since the first import
             module = importlib.reload(module)
     except ValidationError as error:
-        raise InvalidEnvironment(list(fault_lines(f"bootstrap/config/{name}.py", error))) from None
+        raise InvalidEnvironment(list(fault_lines(_place(error), error))) from None
+    except (ValueError, TypeError, NameError, AttributeError, SyntaxError, ImportError) as error:
+        raise InvalidEnvironment(
+            [f"{_place(error)}: {type(error).__name__}: {error}; correct that line"]
+        ) from None
     environment = getattr(module, "environment", None)
     if not isinstance(environment, Environment) or environment.name != name:
         raise InvalidEnvironment(
             [f"bootstrap/config/{name}.py: must bind `environment = Environment(name={name!r}, …)`"]
         )
     return environment
+
+
+def _place(error: Exception) -> str:
+    """The line of an environment or of site.py in which it happened."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"bootstrap/config/{Path(error.filename).name}:{error.lineno}"
+    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    ours = [(path.name, line) for path, line in frames if path.parent == Path(__file__).parent]
+    name, line = next(
+        (f for f in reversed(ours) if f[0] not in ("__init__.py", "model.py", "base.py")), ours[-1]
+    )
+    return f"bootstrap/config/{name}:{line}"
 
 
 def fault_lines(place: str, error: ValidationError) -> Iterable[str]:
@@ -78,8 +96,10 @@ def clashes(environments: list[Environment]) -> list[str]:
     faults = []
     for index, one in enumerate(environments):
         for other in environments[index + 1 :]:
-            if one.name == other.name:
-                faults.append(f"{one.name}: two environments have this name; rename one")
+            faults += [
+                f"{one.name} and {other.name} both name a machine {name}; rename one"
+                for name in sorted(set(one.names()) & set(other.names()))
+            ]
             first, last = max(one.vmids[0], other.vmids[0]), min(one.vmids[1], other.vmids[1])
             if first <= last:
                 faults.append(

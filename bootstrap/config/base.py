@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -68,6 +69,11 @@ class Environment(Model):
             owners.setdefault(machine.host, []).append(machine.name)
         return owners
 
+    def names(self) -> list[str]:
+        """The names of all machines, as Proxmox and Kubernetes know them."""
+        owners = [owner for owners in self.vmid_owners().values() for owner in owners]
+        return [f"{self.name}-{owner}" for owner in owners]
+
     def addresses(self, host: int) -> tuple[IPv4Address | IPv6Address, ...]:
         """The addresses of a host number, IPv4 first; the digits read alike in both (20 → 10.0.0.20 and fd00::20)."""
         four = self.network.ipv4.network[host]
@@ -111,7 +117,7 @@ def _vmid_faults(env: Environment) -> list[str]:
 
 def _host_faults(env: Environment) -> list[str]:
     faults = []
-    gateways = {env.network.ipv4.gateway} | ({env.network.ipv6.gateway} if env.network.ipv6 else set())
+    taken = _foreign_addresses(env)
     for host, owners in env.host_owners().items():
         who = " and ".join(owners)
         if len(owners) > 1:
@@ -123,20 +129,36 @@ def _host_faults(env: Environment) -> list[str]:
                 f"{who}: host number {host} does not fit {env.network.ipv4.network}; lower first_host"
             )
             continue
+        if env.network.ipv6 and int(str(host), 16) >= env.network.ipv6.network.num_addresses:
+            faults.append(
+                f"{who}: host number {host} does not fit {env.network.ipv6.network}; lower first_host"
+            )
+            continue
         faults += [
-            f"{who}: address {address} is the gateway's; move first_host"
+            f"{who}: address {address} is {taken[str(address)]}; move first_host"
             for address in env.addresses(host)
-            if address in gateways
+            if str(address) in taken
         ]
     return faults
 
 
+def _foreign_addresses(env: Environment) -> dict[str, str]:
+    """Addresses that belong to somebody else, and to whom."""
+    found = {str(server): "a DNS server's" for server in env.network.dns}
+    found |= {(urlsplit(url).hostname or ""): "Proxmox' own" for url in env.proxmox.endpoints}
+    return found | {str(net.gateway): "the gateway's" for net in (env.network.ipv4, env.network.ipv6) if net}
+
+
 def _name_faults(env: Environment) -> list[str]:
-    names = [pool.name for pool in env.pools] + [machine.name for machine in env.machines]
-    return [
-        f"name {name} is given twice; rename one of them"
-        for name in sorted(set(names))
-        if names.count(name) > 1
+    names = env.names()
+    pools = [pool.name for pool in env.pools]
+    twice = sorted(
+        {name for name in names if names.count(name) > 1} | {name for name in pools if pools.count(name) > 1}
+    )
+    return [f"name {name} is given twice; rename one of them" for name in twice] + [
+        f"name {name} is longer than 63 characters; shorten the pool's or the environment's name"
+        for name in names
+        if len(name) > 63
     ]
 
 

@@ -16,6 +16,8 @@ from bootstrap.errors import InvalidEnvironment
 
 _LABEL = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 _FINGERPRINT = re.compile(r"^([0-9A-F]{2}:){31}[0-9A-F]{2}$")
+_LABEL_KEY = re.compile(r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?$")
+_LABEL_VALUE = re.compile(r"^([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?$")
 _TAINT = re.compile(r"^[\w./-]+(=[\w.-]*)?:(NoSchedule|PreferNoSchedule|NoExecute)$")
 # Keys of K3s that this project writes itself (facts: K3s configuration); they are not free for `settings`.
 _OWN_K3S_KEYS = frozenset(
@@ -149,6 +151,10 @@ class Proxmox(Model):
     def _one_trust(self) -> Self:
         if self.fingerprint and self.ca_file:
             raise ValueError("fingerprint and ca_file are both set; keep one of them")
+        if self.fingerprint and len(self.endpoints) > 1:
+            raise ValueError(
+                "a fingerprint is one node's, and there are several endpoints; use ca_file (pve-root-ca.pem)"
+            )
         return self
 
 
@@ -156,7 +162,7 @@ class DataDisk(Model):
     """A further disk, formatted when empty and mounted by the deploy."""
 
     gib: int = Field(ge=1)
-    mount: str = Field(pattern=r"^/[\w./-]+$")
+    mount: str = Field(pattern=r"^(/\w[\w.-]*)+$")
 
 
 class Shape(Model):
@@ -165,7 +171,15 @@ class Shape(Model):
     cores: int = Field(ge=1, le=128)
     memory_mib: int = Field(ge=512)
     os_disk_gib: int = Field(default=20, ge=4)
-    data_disks: tuple[DataDisk, ...] = ()
+    data_disks: tuple[DataDisk, ...] = Field(default=(), max_length=29)  # scsi2 to scsi30
+
+    @field_validator("data_disks")
+    @classmethod
+    def _own_mounts(cls, value: tuple[DataDisk, ...]) -> tuple[DataDisk, ...]:
+        mounts = [disk.mount for disk in value]
+        if twice := sorted({mount for mount in mounts if mounts.count(mount) > 1}):
+            raise ValueError(f"{twice[0]} is the mount of two disks; give each its own")
+        return value
 
 
 class Pool(Shape):
@@ -192,10 +206,14 @@ class Pool(Shape):
     @field_validator("labels")
     @classmethod
     def _label(cls, value: dict[str, str]) -> dict[str, str]:
-        for key in value:
+        for key, text in value.items():
             if "kubernetes.io/" in key or "k8s.io/" in key:
                 raise ValueError(
                     f"label {key!r} is reserved and would stop the kubelet; use a prefix of your own"
+                )
+            if not (_LABEL_KEY.match(key) and _LABEL_VALUE.match(text)):
+                raise ValueError(
+                    f"{key!r}: {text!r} is no label; use letters, digits, - _ . (at most 63), prefix/name as key"
                 )
         return value
 
@@ -249,6 +267,15 @@ class GitOps(Model):
     revision: str = Field(min_length=1)
     argocd: Pin
     credential: bool = False
+
+    @field_validator("repository")
+    @classmethod
+    def _no_password(cls, value: str) -> str:
+        if re.match(r"^\w+://[^/@]*:[^/@]*@", value):
+            raise ValueError(
+                "holds a password; set credential=True and put it among the secrets (gitops.password)"
+            )
+        return value
 
 
 class Access(Model):

@@ -104,9 +104,5 @@ def delete(client: Client, live: Live, waiting: Waiting) -> None:
         )
 
 
-def is_running(client: Client, live: Live) -> bool:
-    return bool(client.get(f"{_path(live)}/status/current")["status"] == "running")
-
-
 def _path(live: Live) -> str:
     return f"/nodes/{live.node}/qemu/{live.vmid}"

@@ -10,7 +10,7 @@ def print_setup(environment: Environment) -> str:
     """Every pveum and pvesm line that a new Proxmox needs, to be typed as root on a node. Logs in nowhere."""
     proxmox = environment.proxmox
     lines = [
-        f"# {environment.name}: type these as root on a Proxmox node. Lines for what is there already fail and do no harm."
+        f"# {environment.name}: type these as root on a Proxmox node. A line for what is there already fails and does no harm; read the content types below first."
     ]
     lines += ["", "# who we are"]
     lines.append(f"pveum user add {proxmox.user} --comment rzp-infra")

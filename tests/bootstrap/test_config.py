@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +56,23 @@ REFUSED = [
     ("proxmox.fingerprint", "12", "is no SHA-256 fingerprint"),
     ("proxmox.ca_file", "ca.pem", "fingerprint and ca_file are both set; keep one of them"),
     ("access.ssh_keys", ["hello"], "is no public SSH key"),
+    ("agents.0.data_disks", [{"gib": 1, "mount": "/a/../b"}], "String should match pattern"),
+    (
+        "agents.0.data_disks",
+        [{"gib": 1, "mount": "/a"}, {"gib": 2, "mount": "/a"}],
+        "/a is the mount of two disks",
+    ),
+    ("agents.0.labels", {"a": "b c"}, "is no label; use letters"),
+    ("agents.0.first_host", 5, "agent-1: address 10.10.0.5 is Proxmox' own; move first_host"),
+    ("network.dns", ["10.10.0.30"], "agent-1: address 10.10.0.30 is a DNS server's; move first_host"),
+    ("proxmox.endpoints", ["https://a:8006", "https://b:8006"], "a fingerprint is one node's"),
+    ("gitops.repository", "https://me:pw@git.home.arpa/x.git", "holds a password; set credential=True"),
+    (
+        "machines",
+        [{"name": "agent-1", "vmid": 139, "host": 60, "cores": 1, "memory_mib": 512}],
+        "name staging-agent-1 is given twice",
+    ),
+    ("agents.0.name", "a" * 60, "is longer than 63 characters"),
     ("vmid", 5, "Extra inputs are not permitted"),
 ]
 
@@ -94,7 +115,9 @@ def test_two_environments_with_the_same_vmids_are_refused(staging: Environment) 
     faults = config.clashes([staging, twin])
     assert faults[0] == "staging.vmids and twin.vmids both hold 120-139; move one range"
     assert "staging and twin both use address 10.10.0.20; move first_host in one of them" in faults
-    assert config.clashes([staging, staging])[0] == "staging: two environments have this name; rename one"
+    assert "staging and staging both name a machine staging-server-1; rename one" in config.clashes(
+        [staging, staging]
+    )
 
 
 def test_the_shipped_values_are_refused_by_field_and_file() -> None:
@@ -176,3 +199,65 @@ def test_a_pool_of_zero_agents_is_allowed(staging: Environment) -> None:
         .count
         == 0
     )
+
+
+BROKEN = [
+    (
+        "site.py",
+        'IPv4Network("192.0.2.0/24")',
+        'IPv4Network("192.0.2.1/24")',
+        "bootstrap/config/site.py:20: ValueError: 192.0.2.1/24 has host bits set",
+    ),
+    (
+        "site.py",
+        'IPv6Network("2001:db8::/64")',
+        'IPv6Network("2001:db8::/125")',
+        "host number 20 does not fit 2001:db8::/125",
+    ),
+    ("site.py", "PROXMOX = ", "PROXMOX = (", "bootstrap/config/site.py:"),
+    (
+        "site.py",
+        'user="rzp"',
+        'user="R Z P"',
+        "bootstrap/config/site.py:26: Access.user 'R Z P': is no hostname",
+    ),
+    (
+        "staging.py",
+        "count=2,",
+        "count=12,",
+        "bootstrap/config/staging.py:9: agent.count 12 from VMID 130 does not fit VMIDs 120-139",
+    ),
+    (
+        "pins.py",
+        "K3S = ",
+        "K3S = nope or ",
+        "bootstrap/config/pins.py:16: NameError: name 'nope' is not defined",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"), BROKEN, ids=[f"{case[0]}: {case[2]}" for case in BROKEN]
+)
+def test_a_typo_in_a_configuration_file_names_the_file_and_the_line(
+    checkout: Path, tmp_path: Path, file: str, old: str, new: str, said: str
+) -> None:
+    shutil.copytree(
+        checkout / "bootstrap", tmp_path / "bootstrap", ignore=shutil.ignore_patterns("lab", "__pycache__")
+    )
+    edited = tmp_path / "bootstrap" / "config" / file
+    assert old in edited.read_text()
+    edited.write_text(edited.read_text().replace(old, new))
+
+    code = "from bootstrap import config; from bootstrap.errors import RzpError\ntry: config.load('staging')\nexcept RzpError as e: print(e)"
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert said in ran.stdout, ran.stdout + ran.stderr
+    assert ran.stderr == ""

@@ -42,11 +42,9 @@ def _live(machine: Machine) -> Live:
     )
 
 
-def _diff(
-    machines: tuple[Machine, ...], *vms: Live, shared: bool = False, **observed: frozenset[object]
-) -> Plan:
+def _diff(machines: tuple[Machine, ...], *vms: Live, **observed: frozenset[object]) -> Plan:
     seen = Observed(vms=vms, **observed)  # type: ignore[arg-type]
-    return diff("staging", machines, seen, image=IMAGE, image_storage="local", shared=shared)
+    return diff("staging", machines, seen, image=IMAGE, image_storage="local")
 
 
 @pytest.fixture
@@ -68,7 +66,7 @@ def test_a_present_image_is_not_fetched_again(machines: tuple[Machine, ...]) -> 
 def test_a_shared_storage_gets_the_image_once(production: Environment) -> None:
     machines = K3sCluster(production).machines
     local = diff("production", machines, Observed(), image=IMAGE, image_storage="local")
-    shared = diff("production", machines, Observed(), image=IMAGE, image_storage="nfs", shared=True)
+    shared = diff("production", machines, Observed(shared=True), image=IMAGE, image_storage="nfs")
 
     assert sum(isinstance(change, FetchImage) for change in local.changes) == 3
     assert sum(isinstance(change, FetchImage) for change in shared.changes) == 1
@@ -195,3 +193,13 @@ def test_the_json_of_a_plan_says_what_is_printed(machines: tuple[Machine, ...]) 
     assert [change["text"] for change in plan.as_dict()["changes"]] == [
         str(change) for change in plan.changes
     ]
+
+
+def test_a_seed_of_the_same_name_on_another_node_is_dropped_and_finishes_nothing(
+    machines: tuple[Machine, ...],
+) -> None:
+    volume = f"local:iso/{machines[0].seed_iso}"
+
+    plan = _diff(machines[:1], _live(machines[0]), seeds=frozenset({("pve2", volume)}))
+
+    assert plan.changes == (DropSeed("pve2", volume),)

@@ -106,6 +106,14 @@ def test_an_environment_with_its_own_identity_shares_with_nobody(project: Path) 
     assert Secrets.open("demo", project).require("a.b").reveal() == CANARY
 
 
+def test_nobody_encrypts_what_they_cannot_read_again(project: Path) -> None:
+    other = pyrage.x25519.Identity.generate()
+    (project / "inventories" / "secrets" / "recipients").write_text(f"{other.to_public()}\n")
+
+    with pytest.raises(SecretsError, match=r"your own recipient age1\w+ is missing; add it"):
+        Secrets.open("staging", project).set({"a.b": "c"})
+
+
 def test_a_damaged_file_is_named(project: Path) -> None:
     store = Secrets.open("staging", project)
     store.set({"a.b": "c"})

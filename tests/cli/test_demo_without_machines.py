@@ -223,17 +223,83 @@ def test_bad_input_is_a_clear_line_and_exit_1(
     assert _vms(empty) == {}
 
 
-def test_a_missing_bridge_and_storage_are_named_before_anything_is_made(empty: Any) -> None:
-    pins = empty.folder / "bootstrap" / "config" / "demo.py"
-    shipped = pins.read_text()
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            'disk_storage="vmdata"',
+            'disk_storage="nowhere"',
+            "pve1, storage nowhere: is not there, or may not be seen; seen are local, vmdata",
+        ),
+        (
+            "network=Network(",
+            'network=Network(bridge="vmbr9",',
+            "pve1, bridge vmbr9: is not there, or may not be seen; seen are vmbr0",
+        ),
+    ],
+    ids=["storage", "bridge"],
+)
+def test_a_missing_storage_or_bridge_is_named_before_anything_is_made(
+    empty: Any, old: str, new: str, said: str
+) -> None:
+    config = empty.folder / "bootstrap" / "config" / "demo.py"
+    shipped = config.read_text()
     try:
-        pins.write_text(shipped.replace('disk_storage="vmdata"', 'disk_storage="nowhere"'))
-        storage = empty.run("rzp-bootstrap", "demo", "-y", "--no-wait", expect=1).stdout
-        assert "nowhere" in storage
-        assert "Traceback" not in storage
-        assert _vms(empty) == {}
+        config.write_text(shipped.replace(old, new))
+        printed = empty.run("rzp-bootstrap", "demo", "-y", "--no-wait", expect=1).stdout
     finally:
-        pins.write_text(shipped)
+        config.write_text(shipped)
+
+    assert said in printed
+    assert "Traceback" not in printed
+    assert _vms(empty) == {}
+    assert [e for e in empty.api("GET", "/nodes/pve1/storage/local/content") if e["content"] == "iso"] == []
+
+
+def test_lost_secrets_are_never_made_anew_while_machines_exist(empty: Any) -> None:
+    empty.run("rzp-bootstrap", "demo", "-y", "--no-wait")
+    secrets = empty.folder / "inventories" / "secrets" / "demo.age"
+    known = empty.folder / "inventories" / "demo.known_hosts"
+    kept, before = secrets.read_text(), known.read_text()
+    try:
+        secrets.unlink()
+        said = empty.run("rzp-bootstrap", "demo", "-y", "--no-wait", expect=1).stdout
+    finally:
+        secrets.write_text(kept)
+
+    assert "machines exist, and k3s.token and ssh.host-key-seed is not in" in said
+    assert known.read_text() == before
+
+
+def test_a_missing_ssh_key_is_named_before_the_question(empty: Any) -> None:
+    config = empty.folder / "bootstrap" / "config" / "demo.py"
+    shipped = config.read_text()
+    try:
+        config.write_text(shipped.replace("inventories/demo_ed25519", "inventories/no_such_key"))
+        said = empty.run("rzp-bootstrap", "demo", "-y", "--no-wait", expect=1).stdout
+    finally:
+        config.write_text(shipped)
+
+    assert "no_such_key.pub does not exist; make it with ssh-keygen -t ed25519" in said
+    assert _vms(empty) == {}
+
+
+def test_another_checkout_is_refused(empty: Any, tmp_path: Any) -> None:
+    for folder in ("deploys", "inventories"):
+        (tmp_path / folder).mkdir()
+
+    said = empty.run("rzp-bootstrap", "--project", str(tmp_path), "inventory", "staging", expect=1).stdout
+
+    assert f"this rzp-bootstrap belongs to the checkout {empty.folder}" in said
+
+
+def test_the_general_options_may_stand_behind_the_verb(empty: Any) -> None:
+    said = empty.run(
+        "rzp-bootstrap", "plan", "prod", "--debug", "--project", str(empty.folder), expect=1
+    ).stdout
+
+    assert "Traceback" in said
+    assert "prod: no such environment" in said
 
 
 def test_a_wrong_image_checksum_is_named_and_no_machine_is_made(bench: Any) -> None:
@@ -253,7 +319,7 @@ def test_a_wrong_image_checksum_is_named_and_no_machine_is_made(bench: Any) -> N
     assert _vms(bench) == {}
 
 
-def test_a_lab_port_that_is_busy_is_one_line(bench: Any) -> None:
+def test_a_lab_for_another_environment_is_not_taken_over(bench: Any) -> None:
     said = bench.run("rzp-bootstrap", "lab", "start", "--for", "staging", expect=1).stdout
 
     assert "the lab is running for demo; stop it first: rzp-bootstrap lab stop" in said
