@@ -117,6 +117,9 @@ def test_the_deploy_installs_joins_and_hands_over(desk: Any) -> None:
 
     desk.inside("pyinfra", "-y", "--diff", "-vvv", "--debug", *DEPLOY, limit=420)
 
+    for address in ADDRESSES.values():
+        seen = desk.ssh("demo", address, "sudo systemctl stop watch; sudo sort -u /run/seen")
+        assert "k3s server" in seen or "k3s agent" in seen
     kubeconfig = desk.folder / "inventories" / "demo.kubeconfig"
     assert kubeconfig.stat().st_mode & 0o777 == 0o600
     assert f"https://{ADDRESSES['demo-server-1']}:6443" in kubeconfig.read_text()
@@ -257,8 +260,6 @@ def test_no_secret_stands_anywhere_it_should_not(desk: Any) -> None:
             address,
             "sudo journalctl --no-pager -b -o short 2>/dev/null | tail -n 5000; ps axww; sudo grep -rs . /tmp | head -n 200",
         )
-        seen = desk.ssh("demo", address, "sudo systemctl stop watch; sort -u /run/seen")
-        assert "k3s server" in seen or "k3s agent" in seen
     for vmid in VMIDS.values():
         desk.printed.append(json.dumps(desk.api("GET", f"/nodes/pve1/qemu/{vmid}/config")))
 
