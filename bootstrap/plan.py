@@ -1,165 +1,14 @@
-"""Plan: what has to happen so that Proxmox holds the desired machines. Values and a pure `diff`; no input or output.
-
-A change is a value that describes itself: the plan that is printed, its JSON and a test's expectation are one object.
-"""
+"""Plan: what has to happen so that Proxmox holds the desired machines. A pure `diff`; no input or output."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from bootstrap.machine import Machine, identity, own_tags
-
-NOT_APPLIED = "not applied by this version"
-# The slot of the seed's cdrom; ejected it stays behind, empty (unplugging is refused while `boot` names it).
-SEED_SLOT = "scsi1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
-    """A VM as Proxmox shows it. `disks`: slot → GiB; `seed`: volume of the ISO in the seed's slot, None when empty."""
-
-    vmid: int
-    node: str
-    kind: Literal["qemu", "lxc"] = "qemu"
-    name: str = ""
-    uuid: str = ""
-    tags: frozenset[str] = frozenset()
-    running: bool = False
-    lock: str | None = None
-    digest: str = ""
-    seed: str | None = None
-    disks: Mapping[str, float] = field(default_factory=dict)
-    fields: Mapping[str, Any] = field(default_factory=dict)
-
-    def missing_proofs(self, environment: str, name: str) -> list[str]:
-        """Which of the proofs of ownership this VM lacks to be machine `name`; empty: it is ours."""
-        if self.kind != "qemu":
-            return ["it is a container"]
-        found = []
-        if self.uuid != str(identity(environment, name)):
-            found.append(f"SMBIOS UUID is {self.uuid or 'not set'}")
-        if self.name != name:
-            found.append(f"name is {self.name or 'not set'}")
-        lacking = sorted(own_tags(environment) - self.tags)
-        if lacking:
-            found.append(f"tag {' and '.join(lacking)} is missing")
-        return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
-    """What was read. `vms`: those in the environment's VMID range or with its tags; `images`: nodes that hold the image;
-    `seeds`: (node, volume) of seed ISOs of this environment; `creating`: VMIDs with a create task of ours running;
-    `shared`: the image storage is one for all nodes."""
-
-    vms: tuple[Live, ...] = ()
-    images: frozenset[str] = frozenset()
-    seeds: frozenset[tuple[str, str]] = frozenset()
-    creating: frozenset[int] = frozenset()
-    shared: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FieldChange:
-    """One field that differs."""
-
-    field: str
-    old: Any
-    new: Any
-
-    def __str__(self) -> str:
-        return f"{self.field}: {_shown(self.old)} → {_shown(self.new)}"
-
-
-@dataclass(frozen=True, slots=True)
-class FetchImage:
-    """The cloud image goes to a node's storage."""
-
-    node: str
-    storage: str
-    filename: str
-    verb = "fetch"
-
-    def __str__(self) -> str:
-        return f"fetch image {self.filename} to {self.storage} on {self.node}"
-
-
-@dataclass(frozen=True, slots=True)
-class Create:
-    """A machine that does not exist yet."""
-
-    machine: Machine
-    verb = "create"
-
-    def __str__(self) -> str:
-        m = self.machine
-        disks = " + ".join(f"{disk.gib} GiB" for disk in m.disks)
-        return f"create {m.name} (VMID {m.vmid} on {m.node}: {m.cores} cores, {m.memory_mib} MiB, {disks}, {m.address})"
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """A machine of ours whose creation was interrupted: its seed is still attached or stored."""
-
-    machine: Machine
-    live: Live
-    verb = "finish"
-
-    def __str__(self) -> str:
-        return f"finish {self.machine.name} (VMID {self.machine.vmid}: an earlier run was interrupted)"
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A finished machine that is switched off."""
-
-    machine: Machine
-    live: Live
-    verb = "start"
-
-    def __str__(self) -> str:
-        return f"start {self.machine.name} (VMID {self.machine.vmid}): power: stopped → running"
-
-
-@dataclass(frozen=True, slots=True)
-class Differs:
-    """A machine whose fields differ from the environment; this version shows and does not change them."""
-
-    machine: Machine
-    changes: tuple[FieldChange, ...]
-    verb = "differs"
-
-    def __str__(self) -> str:
-        return f"{self.machine.name} (VMID {self.machine.vmid}) differs, {NOT_APPLIED}: {'; '.join(map(str, self.changes))}"
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """A machine of ours that the environment no longer holds."""
-
-    live: Live
-    verb = "delete"
-
-    def __str__(self) -> str:
-        disks = " + ".join(f"{gib:g} GiB" for gib in self.live.disks.values()) or "no disks"
-        return f"delete {self.live.name} (VMID {self.live.vmid} on {self.live.node}, with {disks})"
-
-
-@dataclass(frozen=True, slots=True)
-class DropSeed:
-    """A seed ISO that no machine uses any more."""
-
-    node: str
-    volume: str
-    verb = "drop"
-
-    def __str__(self) -> str:
-        return f"delete the left-over seed {self.volume} on {self.node}"
-
-
-Change = FetchImage | Create | Finish | Start | Differs | Delete | DropSeed
+from bootstrap.change import Change, Create, Delete, Differs, DropSeed, FetchImage, FieldChange, Finish, Start
+from bootstrap.live import Live, Observed
+from bootstrap.machine import Machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,9 +196,3 @@ def _fetches(changes: list[Change], observed: Observed, image: str, storage: str
     if observed.shared:
         nodes = [] if observed.images else nodes[:1]
     return [FetchImage(node, storage, image) for node in nodes]
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "not set"
-    return ("yes" if value else "no") if isinstance(value, bool) else str(value)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bootstrap.live import Live, Observed
 from bootstrap.machine import Machine
-from bootstrap.plan import Live, Observed, field_changes, has_seed
+from bootstrap.plan import field_changes, has_seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

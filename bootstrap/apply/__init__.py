@@ -13,10 +13,11 @@ from pathlib import Path
 
 from bootstrap.apply.event import Event, Report
 from bootstrap.apply.lifecycle import Lifecycle, Say
+from bootstrap.change import Change, Create, Delete, DropSeed, FetchImage, Finish, Start
 from bootstrap.config.base import Environment
 from bootstrap.errors import ImpossiblePlan, RzpError
 from bootstrap.machine import Machine
-from bootstrap.plan import Change, Create, Delete, DropSeed, FetchImage, Finish, Plan, Start
+from bootstrap.plan import Plan
 from bootstrap.proxmox import images
 from bootstrap.proxmox.session import Client
 from bootstrap.sshprobe import Prober, SshProbe

@@ -12,8 +12,9 @@ from functools import partial
 
 from bootstrap.config.base import Environment
 from bootstrap.errors import ImpossiblePlan, ProxmoxError, RzpError, UnknownOutcome, WaitTimeout
+from bootstrap.live import Live
 from bootstrap.machine import Machine
-from bootstrap.plan import Live, taken
+from bootstrap.plan import taken
 from bootstrap.proxmox import images, machines, read, tasks
 from bootstrap.proxmox.session import Client
 from bootstrap.sshprobe import Prober, fingerprint, same_key

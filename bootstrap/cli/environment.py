@@ -12,11 +12,11 @@ from bootstrap import doctor as checks
 from bootstrap import inventory as generated
 from bootstrap import output as outputs
 from bootstrap import status as states
+from bootstrap.change import NOT_APPLIED
 from bootstrap.cli import lab, steps
 from bootstrap.cli.render import console, show_findings, show_plan, show_status
 from bootstrap.cli.session import Session
 from bootstrap.errors import ImpossiblePlan, InvalidEnvironment, RzpError
-from bootstrap.plan import NOT_APPLIED
 
 _env = click.argument("environment", metavar="ENV")
 _json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")

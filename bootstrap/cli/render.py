@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bootstrap.apply import Event, Result
+from bootstrap.change import Create, Delete, Differs, DropSeed, FetchImage, Finish, Start
 from bootstrap.doctor import Finding
 from bootstrap.errors import TaskFailed
-from bootstrap.plan import Create, Delete, Differs, DropSeed, FetchImage, Finish, Plan, Start
+from bootstrap.plan import Plan
 from bootstrap.status import Row
 
 console = Console(highlight=False, soft_wrap=True)

@@ -13,8 +13,9 @@ from bootstrap.cli.render import console, progress, show_failures
 from bootstrap.cli.session import Session
 from bootstrap.doctor import obstacles
 from bootstrap.errors import ImpossiblePlan, InvalidEnvironment, RzpError, SecretsError
+from bootstrap.live import Observed
 from bootstrap.machine import Machine
-from bootstrap.plan import Observed, Plan, diff
+from bootstrap.plan import Plan, diff
 from bootstrap.proxmox.read import observe
 from bootstrap.secrets import Secret
 

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from bootstrap.config.base import Environment
 from bootstrap.errors import InvalidEnvironment
 
-_PARTS = frozenset({"model", "base", "pins", "site"})
+_PARTS = frozenset({"model", "software", "base", "pins", "site"})
 # RFC 5737 and RFC 3849: addresses for documentation; RFC 2606 and RFC 6761: names for it.
 _DOCUMENTATION = tuple(
     map(ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"))
@@ -72,7 +72,8 @@ def _place(error: Exception) -> str:
     frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     ours = [(path.name, line) for path, line in frames if path.parent == Path(__file__).parent]
     name, line = next(
-        (f for f in reversed(ours) if f[0] not in ("__init__.py", "model.py", "base.py")), ours[-1]
+        (f for f in reversed(ours) if f[0] not in ("__init__.py", "model.py", "software.py", "base.py")),
+        ours[-1],
     )
     return f"bootstrap/config/{name}:{line}"
 

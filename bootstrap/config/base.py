@@ -8,19 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from bootstrap.config.model import (
-    Access,
-    GitOps,
-    Hostname,
-    Image,
-    K3s,
-    Model,
-    Network,
-    Pool,
-    Proxmox,
-    ServerPool,
-    Vm,
-)
+from bootstrap.config.model import Access, Hostname, Model, Network, Pool, Proxmox, ServerPool, Vm
+from bootstrap.config.software import GitOps, Image, K3s
 
 
 class Environment(Model):

@@ -9,20 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.config.base import Environment
-from bootstrap.config.model import (
-    Access,
-    DataDisk,
-    GitOps,
-    Image,
-    K3s,
-    Network,
-    Pin,
-    Pool,
-    Proxmox,
-    ServerPool,
-    Subnet4,
-    Subnet6,
-)
+from bootstrap.config.model import Access, DataDisk, Network, Pool, Proxmox, ServerPool, Subnet4, Subnet6
+from bootstrap.config.software import GitOps, Image, K3s, Pin
 
 
 def lab_folder() -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Generic, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -19,11 +19,6 @@ _FINGERPRINT = re.compile(r"^([0-9A-F]{2}:){31}[0-9A-F]{2}$")
 _LABEL_KEY = re.compile(r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?$")
 _LABEL_VALUE = re.compile(r"^([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?$")
 _TAINT = re.compile(r"^[\w./-]+(=[\w.-]*)?:(NoSchedule|PreferNoSchedule|NoExecute)$")
-# Keys of K3s that this project writes itself (facts: K3s configuration); they are not free for `settings`.
-_OWN_K3S_KEYS = frozenset(
-    "token token-file agent-token agent-token-file server cluster-init node-name node-ip node-label node-taint tls-san"
-    " disable cluster-cidr service-cidr".split()
-)
 
 
 def _hostname(value: str) -> str:
@@ -40,9 +35,10 @@ def _fingerprint(value: str) -> str:
     return value.upper()
 
 
+Net = TypeVar("Net", IPv4Network, IPv6Network)
+Address = TypeVar("Address", IPv4Address, IPv6Address)
 Hostname = Annotated[str, AfterValidator(_hostname)]
 Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Model(BaseModel):
@@ -51,36 +47,11 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Pin(Model):
-    """A published file: version, URL, checksum. `None` is "not known": refused where it is needed."""
+class Subnet(Model, Generic[Net, Address]):
+    """A network of the machines, given once."""
 
-    version: str | None
-    url: str | None
-    sha256: Sha256 | None
-
-    def missing(self) -> list[str]:
-        return [name for name, value in self if value is None]
-
-
-class Image(Model):
-    """A cloud image that Proxmox downloads itself, or a local file (`file`) that is uploaded."""
-
-    filename: str = Field(pattern=r"^[a-zA-Z0-9_.-]+\.(qcow2|raw)$")
-    url: str | None
-    checksum_algorithm: Literal["sha256", "sha512"] = "sha512"
-    checksum: str | None = Field(pattern=r"^[0-9a-f]{64,128}$")
-    file: Path | None = None
-
-    def missing(self) -> list[str]:
-        source = [] if self.url or self.file else ["url"]
-        return source + ([] if self.checksum else ["checksum"])
-
-
-class Subnet4(Model):
-    """The IPv4 network of the machines, given once."""
-
-    network: IPv4Network
-    gateway: IPv4Address
+    network: Net
+    gateway: Address
 
     @model_validator(mode="after")
     def _gateway_inside(self) -> Self:
@@ -91,19 +62,8 @@ class Subnet4(Model):
         return self
 
 
-class Subnet6(Model):
-    """The IPv6 network of the machines, given once."""
-
-    network: IPv6Network
-    gateway: IPv6Address
-
-    @model_validator(mode="after")
-    def _gateway_inside(self) -> Self:
-        if self.gateway not in self.network:
-            raise ValueError(
-                f"gateway {self.gateway} is not inside {self.network}; correct the one or the other"
-            )
-        return self
+Subnet4 = Subnet[IPv4Network, IPv4Address]
+Subnet6 = Subnet[IPv6Network, IPv6Address]
 
 
 class Network(Model):
@@ -240,42 +200,6 @@ class Vm(Shape):
     vmid: int = Field(ge=100, le=999_999_999)
     host: int = Field(ge=1)
     node: Hostname | None = None
-
-
-class K3s(Model):
-    """The cluster. `settings` are further keys of K3s' config.yaml; the deploy checks them against K3s' own list."""
-
-    pin: Pin
-    disable: tuple[str, ...] = ("traefik", "servicelb")
-    cluster_cidr: tuple[IPv4Network | IPv6Network, ...] = Field(min_length=1, max_length=2)
-    service_cidr: tuple[IPv4Network | IPv6Network, ...] = Field(min_length=1, max_length=2)
-    tls_san: tuple[str, ...] = ()
-    settings: dict[str, str | int | bool | list[str]] = Field(default_factory=dict)
-
-    @field_validator("settings")
-    @classmethod
-    def _free(cls, value: dict[str, str | int | bool | list[str]]) -> dict[str, str | int | bool | list[str]]:
-        for key in sorted(_OWN_K3S_KEYS & value.keys()):
-            raise ValueError(f"{key} is written by this project itself; remove it from settings")
-        return value
-
-
-class GitOps(Model):
-    """What Argo CD watches. `credential`: the repository is private, its credential is among the secrets."""
-
-    repository: str = Field(pattern=r"^(https?://|ssh://|git@)\S+$")
-    revision: str = Field(min_length=1)
-    argocd: Pin
-    credential: bool = False
-
-    @field_validator("repository")
-    @classmethod
-    def _no_password(cls, value: str) -> str:
-        if re.match(r"^\w+://[^/@]*:[^/@]*@", value):
-            raise ValueError(
-                "holds a password; set credential=True and put it among the secrets (gitops.password)"
-            )
-        return value
 
 
 class Access(Model):

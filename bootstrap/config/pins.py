@@ -4,7 +4,7 @@ An unknown value is `None`; the tool then says what to run on a connected machin
 The `+` of a K3s tag is `%2B` in its URL. Dated image directories never change; `latest` ones do.
 """
 
-from bootstrap.config.model import Image, Pin
+from bootstrap.config.software import Image, Pin
 
 DEBIAN_13 = Image(
     filename="debian-13-genericcloud-amd64-20261001-2618.qcow2",

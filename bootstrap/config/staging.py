@@ -4,7 +4,8 @@ from ipaddress import IPv4Network, IPv6Network
 
 from bootstrap.config import pins, site
 from bootstrap.config.base import Environment
-from bootstrap.config.model import DataDisk, GitOps, K3s, Pool, ServerPool
+from bootstrap.config.model import DataDisk, Pool, ServerPool
+from bootstrap.config.software import GitOps, K3s
 
 environment = Environment(
     name="staging",

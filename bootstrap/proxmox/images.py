@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.config.base import Environment
-from bootstrap.config.model import Image
+from bootstrap.config.software import Image
 from bootstrap.errors import InvalidEnvironment
 from bootstrap.proxmox import tasks
 from bootstrap.proxmox.session import Client

@@ -6,8 +6,8 @@ from typing import Any
 
 from bootstrap.config.base import Environment
 from bootstrap.errors import ProxmoxError, TaskFailed, WaitTimeout
+from bootstrap.live import SEED_SLOT, Live
 from bootstrap.machine import Disk, Machine
-from bootstrap.plan import SEED_SLOT, Live
 from bootstrap.proxmox import images, tasks
 from bootstrap.proxmox.session import Client
 from bootstrap.proxmox.tasks import Waiting

@@ -13,8 +13,8 @@ from typing import Any
 
 from bootstrap.config.base import Environment
 from bootstrap.errors import ProxmoxError
+from bootstrap.live import SEED_SLOT, Live, Observed
 from bootstrap.machine import Machine
-from bootstrap.plan import SEED_SLOT, Live, Observed
 from bootstrap.proxmox import images, tasks
 from bootstrap.proxmox.session import Client
 

@@ -23,8 +23,9 @@ from bootstrap.cluster import K3sCluster
 from bootstrap.config import demo
 from bootstrap.config.base import Environment
 from bootstrap.config.model import Access, Network, Proxmox, Subnet4, Subnet6
+from bootstrap.live import Observed
 from bootstrap.machine import Machine
-from bootstrap.plan import Observed, Plan, diff
+from bootstrap.plan import Plan, diff
 from bootstrap.proxmox import images, tasks
 from bootstrap.proxmox.access import Access as Login
 from bootstrap.proxmox.read import observe

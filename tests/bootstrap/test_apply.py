@@ -11,8 +11,9 @@ import requests
 from requests.adapters import BaseAdapter
 
 from bootstrap.apply import Event
+from bootstrap.change import Create, Delete, DropSeed, FetchImage, Finish, Start
 from bootstrap.errors import ImpossiblePlan, RzpError, TaskFailed, WaitTimeout
-from bootstrap.plan import Create, Delete, DropSeed, FetchImage, Finish, Start, destroy
+from bootstrap.plan import destroy
 from bootstrap.proxmox import images, machines
 from bootstrap.proxmox.read import observe
 

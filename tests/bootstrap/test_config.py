@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from bootstrap import config
 from bootstrap.config.base import Environment
 from bootstrap.config.demo import build
-from bootstrap.config.model import Pin, Pool
+from bootstrap.config.model import Pool
+from bootstrap.config.software import Pin
 from bootstrap.errors import InvalidEnvironment
 
 

@@ -6,25 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from bootstrap.change import Create, Delete, Differs, DropSeed, FetchImage, FieldChange, Finish, Start
 from bootstrap.cluster import K3sCluster
 from bootstrap.config.base import Environment
+from bootstrap.live import Live, Observed
 from bootstrap.machine import Machine
-from bootstrap.plan import (
-    Create,
-    Delete,
-    Differs,
-    DropSeed,
-    FetchImage,
-    FieldChange,
-    Finish,
-    Live,
-    Observed,
-    Plan,
-    Start,
-    destroy,
-    diff,
-    managed_fields,
-)
+from bootstrap.plan import Plan, destroy, diff, managed_fields
 
 IMAGE = "debian.qcow2"
 

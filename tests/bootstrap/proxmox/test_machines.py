@@ -9,7 +9,7 @@ import pytest
 
 from bootstrap.cluster import K3sCluster
 from bootstrap.config.base import Environment
-from bootstrap.plan import Live
+from bootstrap.live import Live
 from bootstrap.proxmox import machines
 
 LIVE = Live(vmid=120, node="pve1", name="staging-server-1", digest="d1", running=True)
