@@ -151,11 +151,7 @@ def make_desk(checkout: Path, folder: Path) -> Desk:
         "LANG": "C.UTF-8",
     }
     (folder / "home").mkdir()
-    kept = {
-        name: os.environ[name]
-        for name in ("RZP_LAB_MIRROR", "RZP_ARGOCD_MANIFEST_DATA")
-        if name in os.environ
-    }
+    kept = {name: os.environ[name] for name in ("RZP_LAB_MIRROR",) if name in os.environ}
     return Desk(project, variables | kept)
 
 
@@ -187,9 +183,13 @@ def desk(new_desk: Callable[[], Desk]) -> Iterator[Desk]:
 
 
 @pytest.fixture(autouse=True)
-def _clean_variables(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def _clean_variables(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """No variable of the person who runs the tests reaches the code under test."""
-    kept = {"RZP_PVE_RECORDINGS", "RZP_ARGOCD_MANIFEST", "RZP_REQUIRE_E2E", "RZP_LAB_CACHE", "RZP_LAB_MIRROR"}
+    kept = {"RZP_PVE_RECORDINGS", "RZP_REQUIRE_E2E", "RZP_LAB_CACHE", "RZP_LAB_MIRROR"}
+    if "deploys" not in request.path.parts:  # data for tests; to the deploys it is an instruction
+        kept.add("RZP_ARGOCD_MANIFEST")
     for name in list(os.environ):
         if name.startswith("RZP_") and name not in kept:
             monkeypatch.delenv(name)
