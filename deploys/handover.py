@@ -1,10 +1,11 @@
-"""What the deploy itself puts into Argo CD: the root Application, and the credential of a private repository."""
+"""What the deploy itself puts into Argo CD: a private repository's credential, the AppProjects, the root Application."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -17,14 +18,16 @@ if TYPE_CHECKING:
     from deploys.settings import Settings
 
 ROOT = "kubernetes/clusters/root.yaml.j2"
+PROJECTS = "kubernetes/clusters/base/projects.yaml"
 
 
 @dataclass(frozen=True, repr=False)
 class Object:
-    """An object that is applied as a whole; what was applied is kept as a checksum in an annotation."""
+    """An object that is applied as a whole; if it is `marked`, with the checksum of what was applied as an annotation."""
 
     name: str
     body: dict[str, Any]
+    marked: bool = True
 
     def __repr__(self) -> str:
         return f"Object({self.name})"
@@ -37,7 +40,7 @@ class Object:
     def text(self) -> str:
         """JSON for kubectl's stdin."""
         metadata = self.body["metadata"]
-        annotations = metadata.get("annotations", {}) | {CONTENT: self.sha256}
+        annotations = metadata.get("annotations", {}) | ({CONTENT: self.sha256} if self.marked else {})
         return json.dumps(self.body | {"metadata": metadata | {"annotations": annotations}}) + "\n"
 
 
@@ -53,13 +56,27 @@ def root(settings: Settings) -> list[Object]:
     return [_object(body) for body in yaml.safe_load_all(text) if body]
 
 
+def projects(settings: Settings) -> list[Object]:
+    """The layers' AppProjects as root syncs them. Unmarked: once they are there they are root's."""
+    bodies = [body for body in yaml.safe_load_all((Path.cwd() / PROJECTS).read_text()) if body]
+    for body in bodies:
+        body["spec"]["sourceRepos"][0] = settings.gitops.repository
+    return [_object(body, marked=False) for body in bodies]
+
+
+def namespace() -> Object:
+    """For the installation to go into, without the mark."""
+    return _object({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, marked=False)
+
+
 def installed(settings: Settings) -> Object:
     """The Namespace, marked with the manifest that was installed into it; applied when that is done."""
-    labels = {"rzp.io/argocd-version": settings.argocd.version.replace("+", "-")}
-    marks = {"rzp.io/argocd-install": settings.argocd.sha256}
-    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
-    body["metadata"] |= {"annotations": marks}  # type: ignore[operator]
-    return _object(body)
+    metadata = {
+        "name": NAMESPACE,
+        "labels": {"rzp.io/argocd-version": settings.argocd.version.replace("+", "-")},
+        "annotations": {"rzp.io/argocd-install": settings.argocd.sha256},
+    }
+    return _object({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
 
 def credential(settings: Settings) -> Object | None:
@@ -81,7 +98,7 @@ def credential(settings: Settings) -> Object | None:
     return _object({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values})
 
 
-def _object(body: dict[str, Any]) -> Object:
+def _object(body: dict[str, Any], *, marked: bool = True) -> Object:
     group = body["apiVersion"].rpartition("/")[0]
     kind = f"{body['kind'].lower()}s.{group}" if group else body["kind"].lower()
-    return Object(f"{kind}/{body['metadata']['name']}", body)
+    return Object(f"{kind}/{body['metadata']['name']}", body, marked)

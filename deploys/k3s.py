@@ -23,13 +23,8 @@ node.guest_agent(name="Guest agent", settings=settings)
 
 if me is not None:
     token = k3s_token(settings.environment)
-    filesystems = {package for disk in me.data_disks for package in system.PACKAGES[disk.filesystem]}
 
-    node.packages(
-        name="Packages of a node",
-        settings=settings,
-        names=(*system.PACKAGES["node"], *sorted(filesystems)),
-    )
+    node.packages(name="Packages of a node", settings=settings, names=system.PACKAGES["node"])
     node.modules(name="Kernel modules", settings=settings)
     node.sysctls(name="Kernel settings", settings=settings)
     node.swap_off(name="Swap is off", settings=settings)
@@ -45,7 +40,7 @@ if me is not None:
     if me.role == "agent":
         k3s.agent(name="Agents", settings=settings, token=token)
     if me.role == "server":
-        k3s.rejoining(name="Servers would rejoin each other", settings=settings)
+        k3s.rejoining(name="Servers would rejoin each other", settings=settings, token=token)
 
     if host.name == settings.first_server:
         cluster.ready(name="The cluster is ready", settings=settings)

@@ -1,7 +1,7 @@
 """How a server comes to a cluster, decided by evidence: a second cluster by accident is impossible.
 
 (a) it holds data: it is a member, leave that alone; (b) another server answers and holds data: join it; (c) nobody
-holds data and everybody could be asked: the first of the list founds the cluster; (d) else: refuse.
+holds data and everybody was read: the first of the list founds the cluster; (d) else: refuse.
 """
 
 from __future__ import annotations
@@ -42,11 +42,14 @@ class Refuse:
     reason: str
 
 
+UNREAD = "what is on it could not be read, so nothing is done to its K3s; see the error above, and run again"
 Decision = Member | Join | Found | Refuse
 
 
-def decide(name: str, me: Node, peers: Mapping[str, Node | None], *, first: str) -> Decision:
-    """`peers` are the other servers in their order; None is one that could not be asked."""
+def decide(name: str, me: Node, peers: Mapping[str, Node], *, first: str) -> Decision:
+    """`peers` are the other servers in their order, with those that could not be read."""
+    if not me.read:
+        return Refuse(UNREAD)
     if me.member:
         return Member()
     if paths.SQLITE in me.exists:
@@ -55,15 +58,15 @@ def decide(name: str, me: Node, peers: Mapping[str, Node | None], *, first: str)
             f" {paths.SERVER_DATA}/db, or convert it by hand"
         )
     for peer, node in peers.items():
-        ca = node.sha256(paths.SERVER_CA) if node else None
-        if node and node.member and node.serving and ca:
+        ca = node.sha256(paths.SERVER_CA)
+        if node.member and node.serving and ca:
             return Join(peer, ca)
-    if silent := [peer for peer, node in peers.items() if node is None]:
+    if silent := [peer for peer, node in peers.items() if not node.read]:
         return Refuse(
-            f"{', '.join(silent)} cannot be asked whether there is a cluster already; bring it up, or take it out of"
-            " the environment"
+            f"{', '.join(silent)} cannot be asked whether there is a cluster already; bring it up, or take it out"
+            " of the environment"
         )
-    if stopped := [peer for peer, node in peers.items() if node and node.member]:
+    if stopped := [peer for peer, node in peers.items() if node.member]:
         return Refuse(
             f"{', '.join(stopped)} holds the cluster's data and does not answer on 6443; start it first"
         )

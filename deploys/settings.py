@@ -46,7 +46,7 @@ class DataDisk(Model):
 
     device: str = Field(pattern=r"^/dev/\S+$")
     mount: str = Field(pattern=r"^(/[\w.-]+)+$")
-    filesystem: Literal["ext4", "xfs"] = "ext4"
+    filesystem: Literal["ext4"] = "ext4"
 
 
 class Node(Model):
@@ -137,10 +137,6 @@ class Settings(Model):
     def servers(self) -> tuple[str, ...]:
         """The servers' names, in the order in which they join."""
         return tuple(name for name, node in self.nodes.items() if node.role == "server")
-
-    @property
-    def agents(self) -> tuple[str, ...]:
-        return tuple(name for name, node in self.nodes.items() if node.role == "agent")
 
     @property
     def first_server(self) -> str:

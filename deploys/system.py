@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 from deploys.templates import render
 
 if TYPE_CHECKING:
-    from deploys.settings import Settings
+    from deploys.settings import DataDisk, Settings
 
 PACKAGES = {
     "machine": ("qemu-guest-agent",),
-    "node": ("apparmor", "ca-certificates", "curl", "iptables"),
-    "ext4": ("e2fsprogs",),
-    "xfs": ("xfsprogs",),
+    "node": ("apparmor", "ca-certificates", "curl", "e2fsprogs", "iptables"),
 }
 """Debian packages by what they are for; without apparmor's userland no container starts on a kernel that has it on."""
 
@@ -36,14 +34,19 @@ def sysctl_values(settings: Settings) -> dict[str, str]:
 
 
 def mount_unit(path: str) -> str:
-    """The name that systemd demands for the mount unit of `path` (systemd.unit(5), escaping)."""
+    """The name that systemd demands for the mount unit of `path`."""
+    return f"{_unit_name(path)}.mount"
+
+
+def mount_text(uuid: str, disk: DataDisk) -> str:
+    device = f"/dev/disk/by-uuid/{uuid}"
+    return render("files/system/data.mount.j2", device=device, instance=_unit_name(device), disk=disk)
+
+
+def _unit_name(path: str) -> str:
+    """A path as part of a unit's name (systemd.unit(5), escaping)."""
     plain = path.strip("/")
-    escaped = "".join(_escaped(char, first=index == 0) for index, char in enumerate(plain))
-    return f"{escaped or '-'}.mount"
-
-
-def mount_text(uuid: str, mount: str, filesystem: str) -> str:
-    return render("files/system/data.mount.j2", uuid=uuid, mount=mount, filesystem=filesystem)
+    return "".join(_escaped(char, first=index == 0) for index, char in enumerate(plain)) or "-"
 
 
 def _escaped(char: str, *, first: bool) -> str:

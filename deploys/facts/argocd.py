@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from pyinfra.api.facts import FactBase
 from typing_extensions import override
 
 from deploys import paths
+from deploys.facts.cluster import items
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +44,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class ArgoCD:
-    """Empty before the installation. `applied`: `namespace/argocd`, `secret/…`, … → checksum of what we applied."""
+    """Empty before the installation. `applied`: what of `namespace/argocd`, … is there → our mark, or nothing."""
 
     applied: Mapping[str, str] = field(default_factory=dict)
     workloads: Mapping[str, Workload] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class ArgoCD:
 
 
 class ArgoCDState(FactBase[ArgoCD]):
-    """`objects` are asked for their annotation, as KIND/NAME."""
+    """`objects` are asked for their mark, as KIND/NAME."""
 
     of_the_cluster = True
 
@@ -79,32 +79,32 @@ class ArgoCDState(FactBase[ArgoCD]):
         return parse(output)
 
 
+_SCRIPT = rf"""[ -x {paths.K3S_BINARY} ] || exit 0
+get() {{ timeout 20 {paths.K3S_BINARY} kubectl -n {NAMESPACE} get "$1" -o json 2>/dev/null; }}
+applied() {{
+  for o; do
+    found=$(get "$o") || continue
+    mark=$(printf %s "$found" | sed -n 's|^ *"{CONTENT}": "\([0-9a-f]*\)".*|\1|p' | head -n 1)
+    printf 'applied\t%s\t%s\n' "$o" "$mark"
+  done
+}}
+"""
+
+
 def script(objects: tuple[str, ...]) -> str:
     """Kubectl prints an object's annotations one a line, so no object has to leave the host."""
-    get = f"timeout 20 {paths.K3S_BINARY} kubectl -n {NAMESPACE} get"
-    pick = CONTENT.replace("/", r"\/")
-    lines = [
-        f"""printf 'applied\\t%s\\t%s\\n' {shlex.quote(name)} "$({get} {shlex.quote(name)} -o json 2>/dev/null"""
-        rf""" | sed -n 's/^ *"{pick}": "\([0-9a-f]*\)".*/\1/p' | head -n 1)" """.rstrip()
-        for name in objects
-    ]
-    return "\n".join(
-        [
-            f"[ -x {paths.K3S_BINARY} ] || exit 0",
-            *lines,
-            "printf 'workloads\\n'",
-            f"{get} deployments.apps,statefulsets.apps -o json 2>/dev/null || true",
-        ]
-    )
+    workloads = "get deployments.apps,statefulsets.apps || true"
+    return f"{_SCRIPT}applied {shlex.join(objects)}\nprintf 'workloads\\n'\n{workloads}"
 
 
 def parse(lines: list[str]) -> ArgoCD:
-    applied = (line.split("\t")[1:] for line in lines if line.startswith("applied\t"))
-    document = "\n".join(lines[lines.index("workloads") + 1 :]) if "workloads" in lines else ""
-    items = json.loads(document)["items"] if document.strip() else []
+    applied = (line.partition("\t")[2].partition("\t") for line in lines if line.startswith("applied\t"))
     return ArgoCD(
-        applied={name: digest for name, digest in applied if digest},
-        workloads={f"{item['kind'].lower()}/{item['metadata']['name']}": _workload(item) for item in items},
+        applied={name: mark for name, _, mark in applied},
+        workloads={
+            f"{item['kind'].lower()}/{item['metadata']['name']}": _workload(item)
+            for item in items(lines, "workloads")
+        },
     )
 
 

@@ -32,12 +32,12 @@ fi
 class KubeNode:
     """A Node object, what we compare of it."""
 
-    version: str
-    conditions: Mapping[str, str]
-    addresses: frozenset[str]
-    labels: Mapping[str, str]
-    taints: frozenset[str]
-    annotations: Mapping[str, str]
+    version: str = ""
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    addresses: frozenset[str] = frozenset()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: frozenset[str] = frozenset()
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     def owned(self, annotation: str) -> frozenset[str]:
         return frozenset(filter(None, self.annotations.get(annotation, "").split(",")))
@@ -92,10 +92,14 @@ class ClusterState(FactBase[Cluster]):
 
 def parse(lines: list[str]) -> Cluster:
     values = dict(line.split("\t", 1) for line in lines if line.startswith(("unit\t", "readyz\t")))
-    document = "\n".join(lines[lines.index("nodes") + 1 :]) if "nodes" in lines else ""
-    items = json.loads(document)["items"] if document.strip() else []
-    nodes = {item["metadata"]["name"]: _node(item) for item in items}
+    nodes = {item["metadata"]["name"]: _node(item) for item in items(lines, "nodes")}
     return Cluster(values.get("unit", ""), values.get("readyz", ""), nodes)
+
+
+def items(lines: list[str], heading: str) -> list[Any]:
+    """Of the List that kubectl printed below the line `heading`; none if it printed nothing."""
+    document = "\n".join(lines[lines.index(heading) + 1 :]) if heading in lines else ""
+    return list(json.loads(document)["items"]) if document.strip() else []
 
 
 def _node(item: dict[str, Any]) -> KubeNode:

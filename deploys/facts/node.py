@@ -33,7 +33,6 @@ class FileState:
 class Unit:
     """Of `systemctl show`."""
 
-    load: str = "not-found"
     active: str = "inactive"
     file: str = ""
     reload_due: bool = False
@@ -75,8 +74,9 @@ class Disk:
 
 @dataclass(frozen=True)
 class Node:
-    """A host as it is. Empty when it could not be read."""
+    """A host as it is. Where it was not `read` to the end, nothing that is absent here says anything."""
 
+    read: bool = False
     files: Mapping[str, FileState] = field(default_factory=dict)
     exists: frozenset[str] = frozenset()
     units: Mapping[str, Unit] = field(default_factory=dict)
@@ -140,6 +140,7 @@ def parse(lines: list[str]) -> Node:
         return answers.get(kind, [])
 
     return Node(
+        read=bool(of("end")),
         files={path: _file(*rest) for path, *rest in of("file")},
         exists=frozenset(path for (path,) in of("exists")),
         units=_units([line for (line,) in of("unit")]),
@@ -174,7 +175,6 @@ def _units(lines: list[str]) -> dict[str, Unit]:
             values[key] = value
         elif values:
             units[values["Id"]] = Unit(
-                load=values.get("LoadState", ""),
                 active=values.get("ActiveState", ""),
                 file=values.get("UnitFileState", ""),
                 reload_due=values.get("NeedDaemonReload") == "yes",

@@ -57,11 +57,7 @@ def for_host(settings: Settings, name: str) -> Questions:
         units=(*units, "swap.target", *own),
         sysctls=tuple(sysctl_values(settings)),
         modules=MODULES,
-        packages=(
-            *PACKAGES["machine"],
-            *PACKAGES["node"],
-            *{PACKAGES[d.filesystem][0] for d in node.data_disks},
-        ),
+        packages=(*PACKAGES["machine"], *PACKAGES["node"]),
         disks=node.data_disks,
         server=server,
     )

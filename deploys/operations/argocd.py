@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 from pyinfra.api.operation import operation
@@ -12,12 +11,11 @@ from deploys import handover, paths, repository
 from deploys.facts.argocd import CRDS, NAMESPACE, ArgoCD, ArgoCDState
 from deploys.facts.memo import changing, forget, recall
 from deploys.published import placed
-from deploys.running import failure, limited, remote, wait
+from deploys.running import Commands, failure, limited, remote, wait
 
 if TYPE_CHECKING:
     from pyinfra.api.command import StringCommand
 
-    from deploys.commands import Commands
     from deploys.handover import Object
     from deploys.settings import Settings
 
@@ -47,8 +45,12 @@ def installed(settings: Settings) -> Commands:
         forget(host)
         return _state(settings).missing
 
-    if _differing(settings, [mark]):
-        yield from changing(host, [_bare_namespace()])
+    due = bool(_differing(settings, [mark]))
+    if not due and not _state(settings).missing:
+        host.noop(f"Argo CD {settings.argocd.version} is installed and available")
+        return
+    if due:
+        yield from changing(host, [_apply(handover.namespace())])
         fetched = placed(
             settings.argocd, MANIFEST, 0o600, mirror="RZP_ARGOCD_MIRROR", local="RZP_ARGOCD_MANIFEST"
         )
@@ -57,12 +59,9 @@ def installed(settings: Settings) -> Commands:
         crds = " ".join(f"crd/{name}" for name in CRDS)
         established = f"{paths.K3S_BINARY} kubectl wait --for=condition=Established --timeout=60s {crds}"
         yield from changing(host, [limited(established, 90)])
-        yield from wait(host, "Argo CD's controllers", AVAILABLE_SECONDS, look, _pods)
+    yield from wait(host, "Argo CD's controllers", AVAILABLE_SECONDS, look, _pods)
+    if due:
         yield from changing(host, [_apply(mark)])
-    elif _state(settings).missing:
-        yield from wait(host, "Argo CD's controllers", AVAILABLE_SECONDS, look, _pods)
-    else:
-        host.noop(f"Argo CD {settings.argocd.version} is installed and available")
 
 
 @operation()
@@ -78,6 +77,15 @@ def repository_credential(settings: Settings) -> Commands:
 
 
 @operation()
+def projects(settings: Settings) -> Commands:
+    """The layers' AppProjects are there before the first Application; what is in them is root's."""
+    missing = [item for item in handover.projects(settings) if item.name not in _state(settings).applied]
+    if not missing:
+        host.noop("the AppProjects are there")
+    yield from changing(host, [_apply(wanted) for wanted in missing])
+
+
+@operation()
 def handed_over(settings: Settings) -> Commands:
     """The root Application: from here on the cluster follows the repository."""
     differing = _differing(settings, handover.root(settings))
@@ -87,11 +95,9 @@ def handed_over(settings: Settings) -> Commands:
 
 
 def _objects(settings: Settings) -> tuple[str, ...]:
-    wanted = [handover.installed(settings), *handover.root(settings)]
-    return (
-        *(item.name for item in wanted),
-        *(["secret/rzp-repository"] if settings.gitops.credential else []),
-    )
+    wanted = [handover.installed(settings), *handover.projects(settings), *handover.root(settings)]
+    secrets = ["secret/rzp-repository"] if settings.gitops.credential else []
+    return (*(item.name for item in wanted), *secrets)
 
 
 def _state(settings: Settings) -> ArgoCD:
@@ -107,21 +113,6 @@ def _apply(wanted: Object) -> StringCommand:
     return limited(f"{_APPLY} -f - >/dev/null", 120, stdin=wanted.text)
 
 
-def _bare_namespace() -> StringCommand:
-    """Without the mark: that comes when everything is up."""
-    text = f'{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{NAMESPACE}"}}}}\n'
-    return limited(f"{_APPLY} -f - >/dev/null", 120, stdin=text)
-
-
 def _pods() -> str:
-    words = [
-        paths.K3S_BINARY,
-        "kubectl",
-        "-n",
-        NAMESPACE,
-        "get",
-        "pods,deployments,statefulsets",
-        "-o",
-        "wide",
-    ]
-    return remote(host, shlex.join(words))[1]
+    kubectl = f"{paths.K3S_BINARY} kubectl -n {NAMESPACE}"
+    return remote(host, f"{kubectl} get pods,deployments,statefulsets -o wide")[1]

@@ -15,7 +15,7 @@ from deploys import paths
 from deploys.facts.cluster import LABELS, TAINTS, Cluster, ClusterState, KubeNode
 from deploys.facts.memo import changing, forget, recall
 from deploys.operations.node import state_of
-from deploys.running import limited, remote, wait
+from deploys.running import Commands, limited, remote, wait
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pyinfra.api.host import Host
     from pyinfra.api.state import State
 
-    from deploys.commands import Commands
     from deploys.settings import Node, Settings
 
 READY_SECONDS = 300
@@ -58,7 +57,7 @@ def labels_and_taints(settings: Settings) -> Commands:
     scripts = [
         script
         for name, node in settings.nodes.items()
-        for script in _reconciliation(name, node, seen.get(name))
+        for script in _reconciliation(name, node, seen.get(name, KubeNode()))
     ]
     if not scripts:
         host.noop("labels and taints are as wanted")
@@ -66,9 +65,8 @@ def labels_and_taints(settings: Settings) -> Commands:
     yield from changing(host, [limited(" && ".join(scripts), 120)])
 
 
-def _reconciliation(name: str, wanted: Node, seen: KubeNode | None) -> list[str]:
+def _reconciliation(name: str, wanted: Node, found: KubeNode) -> list[str]:
     """The kubectl calls for one Node; the annotation comes last, so that an interrupted change is done again."""
-    found = seen or KubeNode("", {}, frozenset(), {}, frozenset(), {})
     keys = {_key(taint) for taint in wanted.taints}
     labels = [f"{key}={value}" for key, value in wanted.labels.items() if found.labels.get(key) != value]
     labels += [f"{key}-" for key in sorted(found.owned(LABELS) - wanted.labels.keys()) if key in found.labels]

@@ -10,11 +10,10 @@ from pyinfra.context import host
 from deploys import paths, system
 from deploys.facts.memo import changing
 from deploys.operations.node import state_of, write
-from deploys.running import failure, limited
+from deploys.running import Commands, failure, limited
 from deploys.wanted import File
 
 if TYPE_CHECKING:
-    from deploys.commands import Commands
     from deploys.facts.node import Disk, Node
     from deploys.settings import DataDisk, Settings
 
@@ -42,7 +41,7 @@ def mounted(settings: Settings, disk: DataDisk) -> Commands:
 
 def _mount(settings: Settings, disk: DataDisk, found: Disk, uuid: str) -> Commands:
     name = system.mount_unit(disk.mount)
-    wanted = File(paths.unit(name), system.mount_text(uuid, disk.mount, disk.filesystem))
+    wanted = File(paths.unit(name), system.mount_text(uuid, disk))
     node = state_of(settings, host)
     if not wanted.differs(node) and _is_mounted(node, name, disk, found):
         host.noop(f"{disk.device} is mounted at {disk.mount}")
@@ -67,5 +66,5 @@ def _is_mounted(node: Node, name: str, disk: DataDisk, found: Disk) -> bool:
 
 def _format(disk: DataDisk, found: Disk) -> str:
     """Without force, and only if blkid finds nothing in this very moment either (its status 2)."""
-    make = {"ext4": "mkfs.ext4 -q", "xfs": "mkfs.xfs -q"}[disk.filesystem]
-    return f"blkid -p '{found.device}' >/dev/null 2>&1; [ $? -eq 2 ] && {make} '{found.device}' </dev/null"
+    make = f"mkfs.{disk.filesystem} -q '{found.device}' </dev/null"
+    return f"blkid -p '{found.device}' >/dev/null 2>&1; [ $? -eq 2 ] && {make}"

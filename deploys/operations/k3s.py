@@ -10,27 +10,27 @@ from pyinfra.context import host
 from deploys import k3s_files, membership, paths
 from deploys.facts import cluster
 from deploys.facts.memo import changing, forget
+from deploys.facts.node import Node
 from deploys.facts.questions import UNIT
 from deploys.membership import Found, Join, Member, Refuse
 from deploys.operations.node import state_of, write
 from deploys.published import placed
-from deploys.running import Hopeless, failure, journal, limited, remote, wait
+from deploys.running import Commands, Hopeless, failure, journal, limited, remote, wait
 from deploys.token import pinned, short
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pyinfra.api.host import Host
 
     from bootstrap.secrets import Secret
-    from deploys.commands import Commands
-    from deploys.facts.node import Node, Unit
+    from deploys.facts.node import Unit
     from deploys.settings import Settings
     from deploys.wanted import File
 
 READY_SECONDS = 300
 HOPELESS_RESTARTS = 20
-"""K3s ends itself on many transient faults of a join and systemd starts it again; so often it is none."""
+"""In one wait. K3s ends itself on many transient faults of a join and systemd starts it again; so often it is none."""
 
 KNOWN = {
     "duplicate node name found": "the server was rebuilt and is still a member; on another server delete its Node"
@@ -57,84 +57,109 @@ def binary(settings: Settings) -> Commands:
 def server(settings: Settings, token: Secret) -> Commands:
     """One server, completely: files, (re)start when due, and the wait until it is Ready and votes. One at a time."""
     me = state_of(settings, host)
-    peers = _peers(settings) if not me.member else {}
+    peers = {} if me.member else {peer: _asked(settings, peer, afresh=True) for peer in _others(settings)}
     decision = membership.decide(host.name, me, peers, first=settings.first_server)
     if isinstance(decision, Refuse):
         yield failure(f"{host.name}: {decision.reason}")
         return
-    files = _server_files(settings, token, me, decision)
-    yield from _run(settings, files, token)
+    tokens = _token_forms(token, me)
+    yield from _run(settings, _server_files(settings, tokens, token, me, decision), token, alike=tokens)
 
 
 @operation()
 def agent(settings: Settings, token: Secret) -> Commands:
     """One agent: files, (re)start when due, and the wait until its Node is Ready."""
-    known = (state_of(settings, _host(server)).sha256(paths.SERVER_CA) for server in settings.servers)
+    known = (_asked(settings, server).sha256(paths.SERVER_CA) for server in settings.servers)
     ca = next((digest for digest in known if digest), None)
     if ca is None:
-        yield failure(f"{host.name}: no server has a CA to pin yet; deploy to {settings.first_server} first")
+        yield failure(
+            f"{host.name}: no server that answers has a CA to pin; deploy to {settings.first_server} first"
+        )
         return
     yield from _run(settings, [pinned(token, ca), k3s_files.registering(settings, host.name)], token)
 
 
 @operation()
-def rejoining(settings: Settings) -> Commands:
-    """A member's drop-in names another server, so that one whose data is lost joins again and founds nothing."""
-    others = [name for name in settings.servers if name != host.name]
+def rejoining(settings: Settings, token: Secret) -> Commands:
+    """A member whose data is lost joins another server again, founds nothing and trusts no other CA."""
+    others, me = _others(settings), state_of(settings, host)
     if not others:
         host.noop("the only server")
         return
-    wanted = k3s_files.joining(settings, host.name, others[0])
-    me = state_of(settings, host)
-    if not wanted.differs(me):
+    if not me.read:
+        yield failure(f"{host.name}: {membership.UNREAD}")
+        return
+    wanted = [k3s_files.joining(settings, host.name, others[0]), _token_forms(token, me)[0]]
+    if not any(file.differs(me) for file in wanted):
         host.noop(f"would join {others[0]} if its data were lost")
         return
-    yield from write([wanted], me, host)
+    yield from write(wanted, me, host)
 
 
 def _host(name: str) -> Host:
     return host.inventory.get_host(name)
 
 
-def _peers(settings: Settings) -> dict[str, Node | None]:
-    """The other servers, asked over SSH even if --limit left them out; None for one that does not answer."""
-    peers: dict[str, Node | None] = {}
-    for name in settings.servers:
-        if name != host.name:
-            answers = remote(_host(name), "true", 10)[0] if not _host(name).connected else True
-            peers[name] = state_of(settings, _host(name)) if answers else None
-    return peers
+def _others(settings: Settings) -> list[str]:
+    return [name for name in settings.servers if name != host.name]
 
 
-def _server_files(settings: Settings, token: Secret, me: Node, decision: Member | Join | Found) -> list[File]:
-    """Token and drop-in. A member keeps the form that it has: both are read at the first start only."""
+def _asked(settings: Settings, server: str, *, afresh: bool = False) -> Node:
+    """A server's state, asked over SSH even if --limit left it out; not `read` if it does not answer.
+
+    `afresh`: without what was known before, because a cluster is founded for ever.
+    """
+    machine = _host(server)
+    if afresh:
+        forget(machine)
+    if not machine.connected and not remote(machine, "true", 10)[0]:
+        return Node()
+    return state_of(settings, machine)
+
+
+def _token_forms(token: Secret, me: Node) -> list[File]:
+    """A server's token file, best form first. A member may have either: K3s takes the password out of both.
+
+    The pinned one is what K3s itself keeps in server/token, and what makes it check the CA of whom it joins.
+    """
+    ca = me.sha256(paths.SERVER_CA) if me.member else None
+    return [*([pinned(token, ca)] if ca else []), short(token)]
+
+
+def _server_files(
+    settings: Settings, tokens: list[File], token: Secret, me: Node, decision: Member | Join | Found
+) -> list[File]:
+    """Token and drop-in. A member keeps the forms that it has; `rejoining` brings the best ones later."""
     name = host.name
     if isinstance(decision, Found):
         return [short(token), k3s_files.founding(settings, name)]
     if isinstance(decision, Join):
         return [pinned(token, decision.ca_sha256), k3s_files.joining(settings, name, decision.peer)]
-    others = [peer for peer in settings.servers if peer != name]
-    drop_ins = [
-        *(k3s_files.joining(settings, name, peer) for peer in others),
-        k3s_files.founding(settings, name),
-    ]
-    ca = me.sha256(paths.SERVER_CA)
-    tokens = [*([pinned(token, ca)] if ca else []), short(token)]
-    return [_kept(tokens, me), _kept(drop_ins, me)]
+    drop_ins = [k3s_files.joining(settings, name, peer) for peer in _others(settings)]
+    return [_kept(tokens, me), _kept([*drop_ins, k3s_files.founding(settings, name)], me)]
 
 
 def _kept(forms: list[File], me: Node) -> File:
     return next((form for form in forms if not form.differs(me)), forms[0])
 
 
-def _run(settings: Settings, files: list[File], token: Secret) -> Commands:
-    """Write what differs, restart if K3s runs with something else than what is wanted, wait for evidence."""
+def _run(settings: Settings, files: list[File], token: Secret, alike: Sequence[File] = ()) -> Commands:
+    """Write what differs, restart if K3s runs with something else than what is wanted, wait for evidence.
+
+    `alike`: token files that are the same to K3s; to have been started with another one of them is no reason.
+    """
     me, name = state_of(settings, host), UNIT[settings.nodes[host.name].role]
+    if not me.read:
+        yield failure(f"{host.name}: {membership.UNREAD}")
+        return
     unit = me.unit(name)
     files = [k3s_files.config(settings, host.name), k3s_files.unit(settings, host.name), *files]
     inputs = {file.path: file.sha256 for file in files if file.path != paths.K3S_FIRST_START}
     inputs |= {paths.K3S_BINARY: settings.k3s.sha256}
-    due = _started(me, unit, inputs) != inputs
+    started = dict(_started(me, unit, inputs))
+    if {started.get(paths.K3S_TOKEN), inputs[paths.K3S_TOKEN]} <= {file.sha256 for file in alike}:
+        started[paths.K3S_TOKEN] = inputs[paths.K3S_TOKEN]
+    due = started != inputs
     yield from write(files, me, host)
     if due or unit.file != "enabled" or unit.reload_due:
         script = f"systemctl daemon-reload && systemctl -q enable {name}"
@@ -157,13 +182,17 @@ def _until_ready(settings: Settings, unit: str, token: Secret) -> Commands:
     name, node = host.name, settings.nodes[host.name]
     machine, address = _host(name), str(settings.node_ips(host.name)[0])
     api = machine if node.role == "server" else _host(settings.first_server)
+    restarts: list[int] = []
 
     def look() -> str | None:
         forget(host)
         done, text = remote(machine, f"systemctl show -p ActiveState,NRestarts {unit}")
         values = dict(line.partition("=")[::2] for line in text.splitlines())
-        if done and int(values.get("NRestarts") or 0) >= HOPELESS_RESTARTS:
-            raise Hopeless(f"{unit} ends again and again ({values['NRestarts']} times)")
+        if done:
+            restarts.append(int(values.get("NRestarts") or 0))
+        # those of an earlier run, whose cause may be gone, do not count
+        if restarts and (often := restarts[-1] - min(restarts)) >= HOPELESS_RESTARTS:
+            raise Hopeless(f"{unit} ends again and again ({often} times)")
         if values.get("ActiveState") != "active":
             return f"{unit} is {values.get('ActiveState', text)}"
         seen = cluster.parse(remote(api, cluster.SCRIPT, 60)[1].splitlines())

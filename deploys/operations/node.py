@@ -14,7 +14,7 @@ from deploys import paths, system
 from deploys.facts import questions
 from deploys.facts.memo import changing, forget, recall
 from deploys.facts.node import Node, NodeState
-from deploys.running import Hopeless, failure, limited, remote, wait
+from deploys.running import Commands, Hopeless, failure, limited, remote, wait
 from deploys.wanted import File
 
 if TYPE_CHECKING:
@@ -22,15 +22,28 @@ if TYPE_CHECKING:
 
     from pyinfra.api.host import Host
 
-    from deploys.commands import Commands
     from deploys.settings import Settings
 
 CLOUD_INIT_SECONDS = 900
+# apt's own DPkg::Lock::Timeout covers dpkg's locks, not that of the package lists; apt's message names the holder
+APT = r"""export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+end=$(($(date +%s) + 300))
+apt() {
+  while ! said=$(apt-get -q -y "$@" 2>&1); do
+    case $said in *'Could not get lock'*) [ "$(date +%s)" -lt $end ] && sleep 3 && continue ;; esac
+    printf '%s\n' "$said" >&2
+    return 1
+  done
+}
+"""
 
 
 def state_of(settings: Settings, machine: Host) -> Node:
-    """The host as it is, read at most once until something changes."""
-    return recall(machine, NodeState, questions=questions.for_host(settings, machine.name))
+    """The host as it is, read at most once until something changes; one that could not be read is asked again."""
+    state = recall(machine, NodeState, questions=questions.for_host(settings, machine.name))
+    if not state.read:
+        forget(machine)
+    return state
 
 
 def write(files: list[File], node: Node, machine: Host) -> Commands:
@@ -94,9 +107,8 @@ def packages(settings: Settings, names: tuple[str, ...]) -> Commands:
     if not missing:
         host.noop(f"installed: {', '.join(names)}")
         return
-    apt = "DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300"
-    install = f"{apt} install --no-install-recommends {' '.join(missing)}"
-    yield from changing(host, [limited(f"{install} || {{ {apt} update && {install}; }}", 900)])
+    install = f"apt install --no-install-recommends {' '.join(missing)}"
+    yield from changing(host, [limited(f"{APT}{install} || {{ apt update && {install}; }}", 900)])
 
 
 @operation()

@@ -115,9 +115,8 @@ def converged_lines(settings: Settings, name: str) -> list[str]:
     node, secret = settings.nodes[name], Secret(PASSWORD)
     others = [server for server in settings.servers if server != name]
     server = node.role == "server"
-    first = settings.first_server == name
     drop_in = k3s_files.joining(settings, name, others[0]) if others else k3s_files.founding(settings, name)
-    tokens = token.short(secret) if first else token.pinned(secret, CA)
+    tokens = token.pinned(secret, CA) if others else token.short(secret)
     unit = k3s_files.unit(settings, name)
     config = k3s_files.config(settings, name)
     started = {paths.K3S_BINARY: settings.k3s.sha256} | {
@@ -138,7 +137,7 @@ def converged_lines(settings: Settings, name: str) -> list[str]:
     for disk in node.data_disks:
         uuid = "5c0c1b2e-0000-4000-8000-000000000001"
         mount = system.mount_unit(disk.mount)
-        texts.append((paths.unit(mount), 0o644, system.mount_text(uuid, disk.mount, disk.filesystem)))
+        texts.append((paths.unit(mount), 0o644, system.mount_text(uuid, disk)))
         units[mount] = "enabled"
         tags = base64.b64encode(f"DEVNAME=/dev/sdb\nUUID={uuid}\nTYPE=ext4\n".encode()).decode()
         lines += [f"disk\t{disk.device}\t/dev/sdb\t8:10\t0\t{tags}\t\t0", f"mount\t{disk.mount}\t8:16"]
@@ -160,10 +159,11 @@ def converged_lines(settings: Settings, name: str) -> list[str]:
             f"unit\tUnitFileState={state}",
             "unit\t",
         ]
-    packages = ("qemu-guest-agent", *system.PACKAGES["node"], "e2fsprogs")
+    packages = (*system.PACKAGES["machine"], *system.PACKAGES["node"])
     lines += [f"package\t{package}\tii " for package in packages]
     lines += [f"module\t{module}" for module in system.MODULES]
-    return lines + [f"sysctl\t{key}\t{value}" for key, value in system.sysctl_values(settings).items()]
+    lines += [f"sysctl\t{key}\t{value}" for key, value in system.sysctl_values(settings).items()]
+    return [*lines, "end"]
 
 
 def _kube_node(settings: Settings, name: str) -> dict[str, Any]:
@@ -205,6 +205,7 @@ def argocd_lines(settings: Settings) -> list[str]:
         for kind, name in (controller.split("/") for controller in argocd.CONTROLLERS)
     ]
     applied = [f"applied\t{item.name}\t{item.sha256}" for item in wanted]
+    applied += [f"applied\t{item.name}\t" for item in handover.projects(settings)]
     return [*applied, "workloads", *json.dumps({"items": items}, indent=4).splitlines()]
 
 
@@ -285,7 +286,7 @@ def machines(settings: Settings) -> Machines:
 
 def empty_machine() -> Node:
     """Right after its first boot."""
-    return parse(["cloud-init", _answer(paths.CLOUD_INIT_RESULT, 0o644, "text", "e30=")])
+    return parse(["cloud-init", _answer(paths.CLOUD_INIT_RESULT, 0o644, "text", "e30="), "end"])
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def test_the_script_reads_this_machine(tmp_path: Path, settings: Settings) -> No
     )
     lines = _sh(gathering(questions))
     node = parse(lines)
+    assert node.read
     assert node.text(str(text)) == "two\nlines\twith a tab\n"
     assert node.files[str(secret)].mode == 0o600
     assert node.text(str(secret)) is None
@@ -47,12 +48,17 @@ def test_the_script_reads_this_machine(tmp_path: Path, settings: Settings) -> No
     assert node.exists == {"/etc"}
     assert node.sysctls == {"kernel.ostype": "Linux"}
     assert node.disks == {}
-    assert set(_sh(gathering(for_host(settings, "s1"))))  # the whole script of a server is valid sh as well
+    assert (
+        _sh(gathering(for_host(settings, "s1")))[-1] == "end"
+    )  # the whole script of a server is valid sh as well
 
 
-def test_a_host_that_says_nothing_is_empty() -> None:
+def test_a_host_that_says_nothing_or_not_everything_was_not_read(settings: Settings, lines_of: Lines) -> None:
     assert parse([]) == Node()
     assert parse(["a banner", "", "cloud\tnine"]) == Node()
+    lines = lines_of["node"](settings, "s1")
+    assert parse(lines).read
+    assert not parse(lines[:-1]).read
 
 
 def test_units_are_read_from_systemctl_show() -> None:
@@ -128,7 +134,9 @@ def test_a_cluster_that_does_not_answer_is_empty() -> None:
 def test_argocd_is_read_from_one_answer(settings: Settings, lines_of: Lines) -> None:
     seen = argocd.parse(lines_of["argocd"](settings))
     assert seen.missing is None
-    assert set(seen.applied) == {"namespace/argocd", "applications.argoproj.io/root"}
+    projects = {f"appprojects.argoproj.io/{layer}" for layer in ("core", "platform", "apps")}
+    assert {name for name, mark in seen.applied.items() if not mark} == projects
+    assert set(seen.applied) == projects | {"namespace/argocd", "applications.argoproj.io/root"}
 
 
 def test_a_controller_that_is_down_or_absent_is_named(settings: Settings, lines_of: Lines) -> None:
@@ -144,11 +152,13 @@ def test_only_the_checksum_of_a_secret_leaves_the_host(tmp_path: Path) -> None:
     kubectl = tmp_path / "k3s"
     kubectl.write_text(
         """#!/bin/sh
-case "$*" in *secret*) printf '{\\n "data": {"password": "Y2FuYXJ5"},\\n  "annotations": {\\n    "rzp.io/content": "c0ffee"\\n }}\\n';; esac
+case "$*" in *project*) echo '{}';; *secret*) printf '{\\n "data": {"password": "Y2FuYXJ5"},\\n  "annotations": {\\n    "rzp.io/content": "c0ffee"\\n }}\\n';; *) exit 1;; esac
 """
     )
     kubectl.chmod(0o755)
-    script = argocd.script(("secret/rzp-repository",)).replace("/usr/local/bin/k3s", str(kubectl))
+    script = argocd.script(("secret/rzp-repository", "project/core", "namespace/none")).replace(
+        "/usr/local/bin/k3s", str(kubectl)
+    )
     lines = _sh(script)
-    assert argocd.parse(lines).applied == {"secret/rzp-repository": "c0ffee"}
+    assert argocd.parse(lines).applied == {"secret/rzp-repository": "c0ffee", "project/core": ""}
     assert "Y2FuYXJ5" not in "".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,29 @@ MOUNTS = {
 @pytest.mark.parametrize(("path", "name"), MOUNTS.items(), ids=MOUNTS)
 def test_a_mount_units_name_is_escaped_as_systemd_demands(path: str, name: str) -> None:
     assert system.mount_unit(path) == name
+
+
+def test_a_data_disk_is_checked_before_it_is_mounted_as_from_fstab(settings: Settings) -> None:
+    text = system.mount_text("5c0c1b2e-01", settings.nodes["a1"].data_disks[0])
+    check = r"systemd-fsck@dev-disk-by\x2duuid-5c0c1b2e\x2d01.service"
+    assert f"\nWants={check}\nAfter={check}\n" in text
+    assert "\nWhat=/dev/disk/by-uuid/5c0c1b2e-01\nWhere=/var/lib/longhorn\nType=ext4\n" in text
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_systemd_takes_the_mount_unit(settings: Settings, tmp_path: Path) -> None:
+    disk = settings.nodes["a1"].data_disks[0]
+    unit = tmp_path / system.mount_unit(disk.mount)
+    unit.write_text(system.mount_text("5c0c1b2e-01", disk))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert str(unit) not in done.stderr
+    assert unit.name not in done.stderr
 
 
 def _yaml(file: File) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import base64
 import dataclasses
 import hashlib
 import json
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,15 @@ import pytest
 from pyinfra.api.command import FunctionCommand, PyinfraCommand
 
 from bootstrap.secrets import Secret
-from deploys import kubeconfig, paths, running, system
+from deploys import k3s_files, kubeconfig, paths, running, system
 from deploys.facts.argocd import ArgoCD, ArgoCDState
 from deploys.facts.cluster import ClusterState, parse
 from deploys.facts.memo import recall
 from deploys.facts.node import Disk, FileState, Node, NodeState, Unit
+from deploys.facts.node import parse as parse_node
 from deploys.operations import argocd, cluster, disks, k3s, node
 from deploys.settings import Settings
+from deploys.token import short
 
 Machines = Any
 Carry = Callable[..., list[PyinfraCommand]]
@@ -63,7 +67,7 @@ def _steps(settings: Settings, token: Secret, name: str, tmp_path: Path) -> list
         *((disks.mounted, {"disk": disk}) for disk in me.data_disks),
         (k3s.binary, {}),
         (k3s.server if me.role == "server" else k3s.agent, {"token": token}),
-        *([(k3s.rejoining, {})] if me.role == "server" else []),
+        *([(k3s.rejoining, {"token": token})] if me.role == "server" else []),
     ]
     if name == settings.first_server:
         steps += [
@@ -72,7 +76,7 @@ def _steps(settings: Settings, token: Secret, name: str, tmp_path: Path) -> list
             (cluster.kubeconfig, {"target": target}),
         ]
         steps += [(argocd.revision_exists, {}), (argocd.installed, {}), (argocd.repository_credential, {})]
-        steps += [(argocd.handed_over, {})]
+        steps += [(argocd.projects, {}), (argocd.handed_over, {})]
     return steps
 
 
@@ -160,15 +164,71 @@ def test_a_first_boot_that_does_not_end_is_waited_for_with_a_limit(
 # --- the operating system
 
 
-def test_packages_are_installed_only_when_missing_and_wait_for_the_lock(
-    machines: Machines, settings: Settings, carry_out: Carry, texts: Texts
-) -> None:
-    machine = machines["s1"]
+LOCKED = "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 17 (apt-get)"
+APT = """#!/bin/sh
+echo "$*" >> calls
+case $(wc -l < calls) in {fails}) echo '{said}' >&2; exit 100;; esac
+"""
+
+
+def _apt(
+    machine: Any, settings: Settings, carry_out: Carry, folder: Path, **fake: str
+) -> tuple[int, str, str]:
+    """Install with an apt-get that fails at its calls `fails`, and a clock of its own: status, calls, stderr."""
+    ticking = "#!/bin/sh\necho x >> ticks; echo $(($(wc -l < ticks) * 60))\n"
+    for name, text in {"apt-get": APT.format(**fake), "sleep": "#!/bin/sh\n", "date": ticking}.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
     _change(machine, packages=frozenset({"curl"}))
-    text = texts(carry_out(machine, node.packages, settings=settings, names=("curl", "iptables")))
-    assert "install --no-install-recommends iptables" in text
-    assert "DPkg::Lock::Timeout=300" in text
-    assert text.startswith("timeout 900 sh -c")
+    (command,) = carry_out(machine, node.packages, settings=settings, names=("curl", "iptables"))
+    assert str(command).startswith("timeout 900 sh -c")
+    done = subprocess.run(
+        ["sh", "-c", command.get_raw_value()],  # type: ignore[attr-defined]
+        cwd=folder,
+        env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    return done.returncode, (folder / "calls").read_text(), done.stderr
+
+
+def test_packages_are_installed_only_when_missing(
+    machines: Machines, settings: Settings, carry_out: Carry, tmp_path: Path
+) -> None:
+    status, calls, _ = _apt(machines["s1"], settings, carry_out, tmp_path, fails="0", said="")
+    assert (status, calls) == (0, "-q -y install --no-install-recommends iptables\n")
+
+
+def test_the_lock_of_the_package_lists_is_waited_for(
+    machines: Machines, settings: Settings, carry_out: Carry, tmp_path: Path
+) -> None:
+    """The first call is the installation from old lists, then others hold the lock twice."""
+    fake = {"fails": "1|2|3", "said": LOCKED}
+    status, calls, _ = _apt(machines["s1"], settings, carry_out, tmp_path, **fake)
+    assert status == 0
+    assert [line.split()[2] for line in calls.splitlines()] == ["install"] * 4
+    (tmp_path / "calls").unlink()
+    (tmp_path / "ticks").unlink()
+    fake = {"fails": "1) echo stale >&2; exit 100;; 2|3", "said": LOCKED}
+    status, calls, _ = _apt(machines["s1"], settings, carry_out, tmp_path, **fake)
+    assert status == 0
+    assert [line.split()[2] for line in calls.splitlines()] == ["install", *["update"] * 3, "install"]
+
+
+def test_a_lock_that_stays_is_given_up_with_its_holder_and_another_fault_at_once(
+    machines: Machines, settings: Settings, carry_out: Carry, tmp_path: Path
+) -> None:
+    status, calls, said = _apt(machines["s1"], settings, carry_out, tmp_path, fails="*", said=LOCKED)
+    assert status == 1
+    assert len(calls.splitlines()) < 10
+    assert "held by process 17 (apt-get)" in said
+    for name in ("calls", "ticks"):
+        (tmp_path / name).unlink()
+    status, calls, said = _apt(machines["s1"], settings, carry_out, tmp_path, fails="*", said="E: broken")
+    assert (status, len(calls.splitlines())) == (1, 2)
+    assert "E: broken" in said
 
 
 def test_the_guest_agent_is_started_only_where_it_has_a_port(
@@ -349,7 +409,7 @@ def test_a_rebuilt_first_server_joins_and_pins_the_ca(
     machines: Machines, settings: Settings, password: Secret, carry_out: Carry
 ) -> None:
     ca = machines["s2"].answers[NodeState]().sha256(paths.SERVER_CA)
-    machines["s1"].answers = {NodeState: lambda: Node(cloud_init=True)}
+    machines["s1"].answers = {NodeState: lambda: Node(read=True)}
     commands = carry_out(machines["s1"], k3s.server, settings=settings, token=password)
     texts = [str(command.connector_arguments.get("_stdin")) for command in commands]
     assert f"K10{ca}::server:{password.reveal()}\n" in texts
@@ -364,6 +424,97 @@ def test_nothing_is_founded_while_a_listed_server_does_not_answer(
     (failed,) = carry_out(fresh["s1"], k3s.server, settings=settings, token=password)
     assert isinstance(failed, FunctionCommand)
     assert "s3 cannot be asked whether there is a cluster already" in fresh["s1"].logs[-1]
+
+
+def test_nothing_is_founded_while_a_listed_server_answers_but_cannot_be_read(
+    fresh: Machines, settings: Settings, password: Secret, carry_out: Carry
+) -> None:
+    """The fact of a host whose command fails is its default: that is no empty server. Nor is it remembered."""
+    answers = fresh["s2"].answers
+    fresh["s2"].answers = {NodeState: Node}
+    (failed,) = carry_out(fresh["s1"], k3s.server, settings=settings, token=password)
+    assert isinstance(failed, FunctionCommand)
+    assert "s2 cannot be asked whether there is a cluster already" in fresh["s1"].logs[-1]
+    fresh["s2"].answers = answers
+    assert node.state_of(settings, fresh["s2"]).read
+
+
+def test_a_server_is_read_anew_before_a_cluster_is_founded(
+    fresh: Machines, settings: Settings, password: Secret, carry_out: Carry, lines_of: Any
+) -> None:
+    """It was empty when this run began."""
+    assert not node.state_of(settings, fresh["s2"]).member
+    fresh["s2"].answers = {NodeState: lambda: parse_node(lines_of["node"](settings, "s2"))}
+    texts = [
+        str(c.connector_arguments.get("_stdin"))
+        for c in carry_out(fresh["s1"], k3s.server, settings=settings, token=password)
+    ]
+    assert any("server: https://192.0.2.21:6443" in text for text in texts)
+    assert not any("cluster-init" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    "operation", [k3s.server, k3s.agent, k3s.rejoining], ids=["server", "agent", "rejoining"]
+)
+def test_nothing_is_done_to_the_k3s_of_a_host_that_could_not_be_read(
+    machines: Machines, settings: Settings, password: Secret, carry_out: Carry, operation: Any
+) -> None:
+    machine = machines["a1" if operation is k3s.agent else "s1"]
+    machine.answers = {NodeState: Node}
+    (failed,) = carry_out(machine, operation, settings=settings, token=password)
+    assert isinstance(failed, FunctionCommand)
+    assert "could not be read, so nothing is done to its K3s" in machine.logs[-1]
+
+
+def test_an_agent_needs_only_one_server_that_answers(
+    machines: Machines, settings: Settings, password: Secret, carry_out: Carry
+) -> None:
+    machines["s1"].connected = False
+    assert carry_out(machines["a1"], k3s.agent, settings=settings, token=password) == []
+
+
+# --- the founder's token
+
+
+def _just_founded(machine: Any, settings: Settings, token: Secret) -> None:
+    """It holds data, and runs with the short token and the drop-in that founded."""
+    drop_in, found = k3s_files.founding(settings, "s1"), machine.answers[NodeState]()
+    started = found.text(paths.K3S_STARTED).replace(found.sha256(paths.K3S_TOKEN), short(token).sha256)
+    _file(machine, paths.K3S_STARTED, text=started)
+    _file(machine, paths.K3S_TOKEN, sha256=short(token).sha256)
+    _file(machine, paths.K3S_FIRST_START, sha256=drop_in.sha256, text=drop_in.text)
+
+
+def test_the_founding_server_pins_its_own_ca_once_there_is_one(
+    machines: Machines, settings: Settings, password: Secret, carry_out: Carry
+) -> None:
+    machine = machines["s1"]
+    _just_founded(machine, settings, password)
+    ca = machine.answers[NodeState]().sha256(paths.SERVER_CA)
+    assert carry_out(machine, k3s.server, settings=settings, token=password) == []
+    commands = carry_out(machine, k3s.rejoining, settings=settings, token=password)
+    drop_in, token = (str(command.connector_arguments["_stdin"]) for command in commands)
+    assert "server: https://192.0.2.21:6443" in drop_in
+    assert token == f"K10{ca}::server:{password.reveal()}\n"
+
+
+def test_that_the_founder_runs_with_the_short_token_is_no_reason_for_a_restart(
+    machines: Machines, settings: Settings, password: Secret, carry_out: Carry
+) -> None:
+    machine = machines["s1"]
+    found = machine.answers[NodeState]()
+    started = found.text(paths.K3S_STARTED).replace(found.sha256(paths.K3S_TOKEN), short(password).sha256)
+    _file(machine, paths.K3S_STARTED, text=started)
+    for operation in (k3s.server, k3s.rejoining):
+        assert carry_out(machine, operation, settings=settings, token=password) == []
+
+
+def test_another_password_is_a_reason_for_a_restart(
+    machines: Machines, settings: Settings, carry_out: Carry, texts: Texts
+) -> None:
+    other = Secret("another-password-than-before")
+    text = texts(carry_out(machines["s1"], k3s.server, settings=settings, token=other))
+    assert "restart --no-block k3s.service" in text
 
 
 def test_a_server_that_does_not_become_ready_fails_with_the_journal_and_a_masked_token(
@@ -386,19 +537,34 @@ def test_a_server_that_does_not_become_ready_fails_with_the_journal_and_a_masked
 
 
 def test_a_unit_that_ends_again_and_again_is_not_waited_for(
+    fresh: Machines, settings: Settings, password: Secret, carry_out: Carry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine, counts = fresh["s1"], iter([31, 40, 51])
+    monkeypatch.setattr(k3s, "READY_SECONDS", 60)
+
+    class Replies(dict[str, list[str]]):
+        def items(self) -> Any:
+            return [("NRestarts", ["ActiveState=activating", f"NRestarts={next(counts, 51)}"])]
+
+    machine.replies = Replies()
+    carry_out(machine, k3s.server, settings=settings, token=password)
+    assert "k3s.service ends again and again (20 times)" in machine.logs[-1]
+
+
+def test_what_an_earlier_run_saw_fail_is_waited_for_again(
     fresh: Machines, settings: Settings, password: Secret, carry_out: Carry
 ) -> None:
     machine = fresh["s1"]
-    machine.replies = {"ActiveState,NRestarts": ["ActiveState=activating", "NRestarts=20"]}
+    machine.replies = {"ActiveState,NRestarts": ["ActiveState=activating", "NRestarts=31"]}
     carry_out(machine, k3s.server, settings=settings, token=password)
-    assert "k3s.service ends again and again (20 times)" in machine.logs[-1]
+    assert "not within 0 s; k3s.service is activating" in machine.logs[-1]
 
 
 def test_an_agent_needs_a_server_whose_ca_it_can_pin(
     fresh: Machines, settings: Settings, password: Secret, carry_out: Carry
 ) -> None:
     carry_out(fresh["a1"], k3s.agent, settings=settings, token=password)
-    assert "a1: no server has a CA to pin yet; deploy to s1 first" in fresh["a1"].logs[-1]
+    assert "a1: no server that answers has a CA to pin; deploy to s1 first" in fresh["a1"].logs[-1]
 
 
 def test_what_waits_on_a_host_has_its_limit_on_the_host_too(
@@ -494,6 +660,21 @@ def test_a_credential_goes_through_stdin_only(
     applied = json.loads(str(commands[0].connector_arguments["_stdin"]))
     assert applied["stringData"]["url"] == settings.gitops.repository
     assert applied["metadata"]["labels"] == {"argocd.argoproj.io/secret-type": "repository"}
+
+
+def test_missing_projects_are_applied_as_root_renders_them_and_present_ones_are_left_to_it(
+    machines: Machines, settings: Settings, carry_out: Carry
+) -> None:
+    machine = machines["s1"]
+    seen = machine.answers[ArgoCDState]()
+    others = {name: mark for name, mark in seen.applied.items() if not name.endswith(("/core", "/apps"))}
+    machine.answers[ArgoCDState] = lambda: ArgoCD(others, seen.workloads)
+    commands = carry_out(machine, argocd.projects, settings=settings)
+    applied = [json.loads(str(command.connector_arguments["_stdin"])) for command in commands]
+    assert [body["metadata"]["name"] for body in applied] == ["core", "apps"]
+    assert all(body["spec"]["sourceRepos"] == [settings.gitops.repository] for body in applied)
+    assert all("rzp.io/content" not in body["metadata"]["annotations"] for body in applied)
+    assert "--server-side --force-conflicts --field-manager=rzp-infra" in str(commands[0])
 
 
 def test_the_root_application_is_handed_over_once(

@@ -34,6 +34,10 @@ FAULTS: dict[str, tuple[Change, str]] = {
         lambda rzp: rzp["nodes"]["s1"].update(addresses=["192.0.2.300"]),
         "rzp.nodes.s1.addresses.0",
     ),
+    "a file system that is not made": (
+        lambda rzp: rzp["nodes"]["a1"]["data_disks"][0].update(filesystem="xfs"),
+        "rzp.nodes.a1.data_disks.0.filesystem",
+    ),
     "a disk mounted nowhere": (
         lambda rzp: rzp["nodes"]["a1"]["data_disks"][0].update(mount="relative"),
         "rzp.nodes.a1.data_disks.0.mount",
@@ -52,9 +56,8 @@ def test_a_fault_in_the_group_data_is_one_line_with_its_place(
     assert len(str(raised.value).splitlines()) == 1
 
 
-def test_servers_and_agents_keep_the_order_of_the_environment(settings: Settings) -> None:
+def test_servers_keep_the_order_of_the_environment(settings: Settings) -> None:
     assert settings.servers == ("s1", "s2", "s3")
-    assert settings.agents == ("a1",)
     assert settings.first_server == "s1"
 
 

@@ -59,9 +59,12 @@ class Handler(BaseHTTPRequestHandler):
         return known
 
     def _reply(self, status: int, text: str) -> None:
+        body = text.encode()
         self.send_response(status)
+        # Without a length curl takes the end of the connection for a broken answer.
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(text.encode())
+        self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """K3s writes no access log."""
