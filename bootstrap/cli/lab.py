@@ -156,6 +156,7 @@ def _start(name: str, *, backend: str, pve: str, quiet: bool = False) -> None:
     project = find_project()
     environment = config.load(name)
     if name == "demo":
+        _forget_strangers(project)
         _demo_key(project)
     control.start(
         site_plan(environment, project, pve=pve),
@@ -177,6 +178,18 @@ def _start(name: str, *, backend: str, pve: str, quiet: bool = False) -> None:
         held = store.get("proxmox.token")
         if held is None or held.reveal() != endpoint["token"]:
             store.set({"proxmox.token": endpoint["token"]})
+
+
+def _forget_strangers(project: Path) -> None:
+    """A lab that stands still and whose secrets are gone (a checkout made anew) holds machines that nobody can enter."""
+    from bootstrap.lab import control
+
+    folder = lab_folder()
+    if (folder / "plan.json").exists() and not Secrets.open("demo", project).file.exists():
+        if control.status(folder).running:
+            return
+        console.print("the lab's machines belong to secrets that are gone; it starts empty", markup=False)
+        control.reset(folder, lambda _: None)
 
 
 def site_plan(environment: Environment, project: Path, *, pve: str) -> dict[str, Any]:

@@ -76,7 +76,8 @@ class Session:
         if missing and machines:
             raise SecretsError(
                 f"{self.environment.name}: machines exist, and {' and '.join(missing)} is not in {self.secrets.file};"
-                " get that file back (git pull), or destroy the environment first"
+                f" {'type: rzp-bootstrap lab reset' if self.environment.source == 'lab' else 'get that file back (git pull)'},"
+                " or destroy the environment first"
             )
         if missing:
             # Hex: no colon, no K10 prefix and not the bootstrap format that K3s chokes on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -14,10 +15,12 @@ from bootstrap.config.software import GitOps, Image, K3s, Pin
 
 
 def lab_folder() -> Path:
-    """Where the lab keeps its state: RZP_LAB_DIR, else the user's state folder."""
-    named = os.environ.get("RZP_LAB_DIR")
-    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(named).expanduser() if named else Path(state).expanduser() / "rzp-infra" / "lab"
+    """Where the lab keeps its state: RZP_LAB_DIR, else a folder for this checkout in the user's state folder."""
+    if named := os.environ.get("RZP_LAB_DIR"):
+        return Path(named).expanduser()
+    state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
+    checkout = hashlib.sha256(str(Path(__file__).resolve().parents[2]).encode()).hexdigest()
+    return state / "rzp-infra" / f"lab-{checkout[:8]}"
 
 
 def _endpoint() -> dict[str, Any]:

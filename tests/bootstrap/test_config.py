@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from bootstrap import config
 from bootstrap.config.base import Environment
-from bootstrap.config.demo import build
+from bootstrap.config.demo import build, lab_folder
 from bootstrap.config.model import Pool
 from bootstrap.config.software import Pin
 from bootstrap.errors import InvalidEnvironment
@@ -263,3 +263,10 @@ def test_a_typo_in_a_configuration_file_names_the_file_and_the_line(
 
     assert said in re.sub(r"\.py:\d+: ", ".py:N: ", ran.stdout), ran.stdout + ran.stderr
     assert ran.stderr == ""
+
+
+def test_two_checkouts_have_two_labs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    assert re.fullmatch(r"/state/rzp-infra/lab-[0-9a-f]{8}", str(lab_folder()))
+    monkeypatch.setenv("RZP_LAB_DIR", "/elsewhere")
+    assert lab_folder() == Path("/elsewhere")

@@ -350,3 +350,17 @@ def test_the_recipients_and_the_encrypted_file_are_meant_to_be_committed_the_dem
     status = bench.run("git", "status", "--porcelain").stdout
 
     assert "demo" not in status
+
+
+def test_a_lab_whose_secrets_are_gone_starts_empty(new_desk: Any) -> None:
+    desk = new_desk()
+    desk.run("rzp-bootstrap", "lab", "start", "--backend", "record")
+    desk.run("rzp-bootstrap", "demo", "-y", "--no-wait")
+    desk.run("rzp-bootstrap", "lab", "stop")
+    desk.run("git", "clean", "-qfdx", "inventories")
+
+    said = desk.run("rzp-bootstrap", "lab", "start", "--backend", "record").stdout
+
+    assert "the lab's machines belong to secrets that are gone; it starts empty" in said
+    assert desk.api("GET", "/nodes/pve1/qemu") == []
+    desk.run("rzp-bootstrap", "demo", "-y", "--no-wait")
