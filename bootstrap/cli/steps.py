@@ -40,7 +40,8 @@ def make_plan(session: Session) -> Plan:
 
 def check_ground(session: Session, plan: Plan) -> None:
     """Before the first change: somebody can log in, and storages and bridges are there on the nodes that get a machine."""
-    if not session.environment.access.public_keys(session.project):
+    seeds = any(change.verb in ("create", "finish") for change in plan.changes)
+    if seeds and not session.environment.access.public_keys(session.project):
         raise InvalidEnvironment(["access: no SSH key; set ACCESS.ssh_keys in bootstrap/config/site.py"])
     machines = [change.machine for change in plan.creations]
     if machines and (found := obstacles(session.client(), session.environment, machines)):
@@ -75,7 +76,6 @@ def carry_out(session: Session, plan: Plan, *, wait: bool) -> None:
     """Apply with live progress; raises when a part failed, after naming every failed machine."""
     if not plan.applicable:
         return
-    keys = session.environment.access.public_keys(session.project)
     seed = (
         session.host_key_seed()
         if any(change.verb in ("create", "finish", "start") for change in plan.changes)
@@ -83,6 +83,7 @@ def carry_out(session: Session, plan: Plan, *, wait: bool) -> None:
     )
 
     def seed_iso(machine: Machine) -> bytes:
+        keys = session.environment.access.public_keys(session.project)
         return cloudinit.seed(machine, session.environment, ssh_keys=keys, host_key_seed=_known(seed)).iso()
 
     def host_key(machine: Machine) -> str:
