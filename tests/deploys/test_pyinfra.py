@@ -152,6 +152,16 @@ def test_the_second_server_is_not_touched_after_the_first_one_failed(converged: 
     assert "Traceback" not in done.stderr
 
 
+def test_an_exit_status_of_zero_proves_nothing_the_json_does(converged: Fakes) -> None:
+    """Trap 7: a limit that matches no host and a plan with changes both end with 0."""
+    nobody, commands = converged.run("--dry", "--limit", "no-such-host")
+    assert commands == []
+    assert nobody["plan"] == []
+    converged.rzp["k3s"]["tls_san"] = ["k3s.example"]
+    changed, _ = converged.run("--dry")
+    assert _changes(changed) != []
+
+
 def test_a_fault_in_the_group_data_is_one_line_without_a_traceback(converged: Fakes) -> None:
     converged.rzp["k3s"]["sha256"] = None
     converged.write()
