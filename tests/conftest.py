@@ -147,6 +147,7 @@ def make_desk(checkout: Path, folder: Path) -> Desk:
         "HOME": str(folder / "home"),
         "RZP_LAB_DIR": str(folder / "lab"),
         "RZP_LAB_CACHE": cache,
+        "RZP_ARGOCD_MIRROR": "http://127.0.0.1:9",  # tests ask no publisher
         "XDG_CONFIG_HOME": str(folder / "home" / ".config"),
         "LANG": "C.UTF-8",
     }

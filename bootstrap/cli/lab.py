@@ -11,6 +11,7 @@ import click
 from bootstrap import config
 from bootstrap.cli.render import console
 from bootstrap.cli.session import find_project, running_lab
+from bootstrap.config import pins
 from bootstrap.config.base import Environment
 from bootstrap.config.demo import lab_folder
 from bootstrap.errors import LabError
@@ -139,12 +140,20 @@ def overrides(endpoint: dict[str, Any]) -> dict[str, str]:
 
 
 def _aim() -> None:
-    """Inside the lab's network every environment but the demo finds the lab through these variables."""
+    """Inside the lab's network every environment but the demo finds the lab through these variables.
+
+    For the demo the lab has fetched everything; a mirror that is named for elsewhere is out of reach in there.
+    """
     import os
+
+    from bootstrap.lab import supply
 
     endpoint = running_lab()
     if endpoint.get("environment") != "demo":
         os.environ.update(overrides(endpoint))
+        return
+    for variable in supply.VARIABLES:
+        os.environ.pop(variable, None)
 
 
 def _start(name: str, *, backend: str, pve: str, quiet: bool = False) -> None:
@@ -165,14 +174,6 @@ def _start(name: str, *, backend: str, pve: str, quiet: bool = False) -> None:
         report=lambda line: None if quiet else console.print(line, markup=False),
     )
     endpoint = running_lab()
-    doubles = [
-        what for key, what in (("k3s", "K3s"), ("argocd", "Argo CD")) if "standin" in str(endpoint.get(key))
-    ]
-    if doubles and not quiet:
-        console.print(
-            f"{' and '.join(doubles)}: the lab hands out stand-ins, test doubles (docs/verification.md)",
-            markup=False,
-        )
     if name == "demo":
         store = Secrets.open("demo", project)
         held = store.get("proxmox.token")
@@ -213,6 +214,7 @@ def site_plan(environment: Environment, project: Path, *, pve: str) -> dict[str,
         "ipv4": {"network": str(network.ipv4.network), "gateway": str(network.ipv4.gateway)},
         "ipv6": network.ipv6 and {"network": str(network.ipv6.network), "gateway": str(network.ipv6.gateway)},
         "dns": [str(server) for server in network.dns],
+        "pins": {"k3s": pins.K3S.model_dump(), "argocd": pins.ARGOCD.model_dump()},
         "token_id": f"{proxmox.user}!{proxmox.token_name or 'infra'}",
         "image_storage": proxmox.image_storage,
         "image_filename": None if environment.source == "lab" else environment.image.filename,

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from bootstrap.errors import LabError
-from bootstrap.lab import capability, condition, launch, process
+from bootstrap.lab import capability, condition, launch, process, supply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,7 +50,8 @@ def start(
             from bootstrap.lab.machines import image  # Linux only
 
             image.ensure(report)
-        write = {**plan, "backend": choice.backend, "reason": choice.reason}
+        software = supply.gather(plan.get("pins", {}), report)
+        write = {**plan, "backend": choice.backend, "reason": choice.reason, "software": software}
         (state / "plan.json").write_text(json.dumps(write, indent=2))
         launched = launch.detached([*daemon, str(state)], state=state, namespaces=choice.backend == "nspawn")
         process.note(state, launched)

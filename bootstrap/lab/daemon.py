@@ -114,7 +114,7 @@ class Daemon:
             "started": started(os.getpid()),
             "netns": getattr(lab.backend, "netns", None),
             "files": lab.files,
-            **site.publish(self.state / "www", lab.files, project),
+            **site.publish(self.state / "www", lab.files, project, plan.get("software", {})),
         }
 
     async def close(self) -> None:

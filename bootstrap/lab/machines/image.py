@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import shlex
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bootstrap.errors import LabError
+from bootstrap.lab import cache
 from bootstrap.lab.machines import mirror
 
 if TYPE_CHECKING:
@@ -79,14 +79,6 @@ def install_line(packages: list[str]) -> str:
     return "apt-get install --no-install-recommends " + " ".join(packages)
 
 
-def cache() -> Path:
-    """Where images are kept: RZP_LAB_CACHE, else the user's cache folder."""
-    if named := os.environ.get("RZP_LAB_CACHE"):
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "rzp-infra"
-
-
 def key(packages: tuple[str, ...] = SYSTEM + NODE) -> str:
     """Changes when the recipe changes, and only then."""
     recipe = "\n".join([SUITE, *sorted(packages), *EXCLUDED, FINISH])
@@ -95,7 +87,7 @@ def key(packages: tuple[str, ...] = SYSTEM + NODE) -> str:
 
 def ensure(report: Callable[[str], None]) -> Path:
     """The image's root folder; builds it (about 40 s) when this recipe has none yet."""
-    root = cache() / f"debian-{SUITE}-{key()}"
+    root = cache.folder() / f"debian-{SUITE}-{key()}"
     if root.is_dir():
         return root
     root.parent.mkdir(parents=True, exist_ok=True)

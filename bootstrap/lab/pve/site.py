@@ -8,6 +8,7 @@ import subprocess
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from bootstrap.lab import standin, supply
 from bootstrap.lab.pve import images
 from bootstrap.lab.pve.storage import FOLDERS, Storage
 
@@ -82,20 +83,15 @@ def _image(lab: Lab, storage: Storage, name: str) -> None:
             file.write_bytes(images.blank(_IMAGE_SIZE))
 
 
-def publish(www: Path, base: str, project: Path | None) -> dict[str, Any]:
-    """Fills the file server's folder; what the endpoint file says about it."""
+def publish(www: Path, base: str, project: Path | None, supplied: supply.Pins) -> dict[str, Any]:
+    """Fills the file server's folder; what the endpoint file says about it. What is not supplied is a stand-in."""
     content = images.blank(_IMAGE_SIZE)
     (www / STAND_IN).write_bytes(content)
     image = {"url": f"{base}/{STAND_IN}", "filename": STAND_IN, "checksum_algorithm": "sha512"}
     found: dict[str, Any] = {
         "image": image | {"checksum": hashlib.sha512(content).hexdigest(), "release": "stand-in"}
     }
-    try:
-        from bootstrap.lab import standin
-
-        found |= standin.publish(www, base)
-    except (ImportError, AttributeError):
-        found |= {name: {"version": None, "url": None, "sha256": None} for name in ("k3s", "argocd")}
+    found |= standin.publish(www, base) | supply.publish(www, base, supplied)
     served = project is not None and _repository(www / "rzp-infra.git", project)
     found["repository"] = {"url": f"{base}/rzp-infra.git" if served else None, "revision": "main"}
     return found

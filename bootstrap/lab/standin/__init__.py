@@ -33,7 +33,7 @@ def executable(version: str = K3S_VERSION) -> bytes:
 
 
 def publish(www: Path, base_url: str, version: str = K3S_VERSION) -> dict[str, dict[str, str]]:
-    """Write both files below `www` and return their pins, as the demo environment reads them."""
+    """Write both files below `www`; their pins, as the demo environment reads them."""
     www.mkdir(parents=True, exist_ok=True)
     contents = {
         "k3s": (version, "k3s", executable(version)),

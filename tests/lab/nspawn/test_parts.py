@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import LabError
-from bootstrap.lab import capability, process
+from bootstrap.lab import cache, capability, process
 from bootstrap.lab.backend import Disk, Hardware
 from bootstrap.lab.machines import image, layer, mark
 from bootstrap.lab.machines.container import Container
@@ -111,6 +111,6 @@ def test_the_images_key_follows_its_packages_but_not_their_order() -> None:
 def test_the_cache_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("RZP_LAB_CACHE", raising=False)
-    assert image.cache() == tmp_path / "rzp-infra"
+    assert cache.folder() == tmp_path / "rzp-infra"
     monkeypatch.setenv("RZP_LAB_CACHE", "/named")
-    assert image.cache() == Path("/named")
+    assert cache.folder() == Path("/named")
