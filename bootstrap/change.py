@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from bootstrap.fields import FieldChange, Verdict
 from bootstrap.live import Live
 from bootstrap.machine import Machine
 
-NOT_APPLIED = "not applied by this version"
-
-
-@dataclass(frozen=True, slots=True)
-class FieldChange:
-    """One field that differs."""
-
-    field: str
-    old: Any
-    new: Any
-
-    def __str__(self) -> str:
-        return f"{self.field}: {_shown(self.old)} → {_shown(self.new)}"
+ONLY_BY_REPLACEMENT = Verdict.REPLACE.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +62,59 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Update:
+    """A machine whose fields are brought to what the environment asks for; what PVE keeps pending waits for a reboot."""
+
+    machine: Machine
+    live: Live
+    changes: tuple[FieldChange, ...]
+    verb = "change"
+
+    @property
+    def needs_reboot(self) -> bool:
+        return self.live.running and any(change.verdict is Verdict.REBOOT for change in self.changes)
+
+    def __str__(self) -> str:
+        return f"change {self.machine.name} (VMID {self.machine.vmid}): {'; '.join(map(self._told, self.changes))}"
+
+    def _told(self, change: FieldChange) -> str:
+        if change.is_disk and change.old is not None:
+            return f"{change} (its file system grows with the next deploy)"
+        return (
+            f"{change} (after a reboot)"
+            if self.live.running and change.verdict is Verdict.REBOOT
+            else str(change)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reboot:
+    """A machine that is shut down and started, so that what waits for it takes effect. One machine at a time."""
+
+    machine: Machine
+    live: Live
+    changes: tuple[FieldChange, ...]
+    verb = "reboot"
+
+    def __str__(self) -> str:
+        return (
+            f"reboot {self.machine.name} (VMID {self.machine.vmid}) for {'; '.join(map(str, self.changes))}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Differs:
-    """A machine whose fields differ from the environment; this version shows and does not change them."""
+    """A machine that differs in what only a replacement can put right; it is shown and not touched."""
 
     machine: Machine
     changes: tuple[FieldChange, ...]
     verb = "differs"
 
     def __str__(self) -> str:
-        return f"{self.machine.name} (VMID {self.machine.vmid}) differs, {NOT_APPLIED}: {'; '.join(map(str, self.changes))}"
+        return (
+            f"{self.machine.name} (VMID {self.machine.vmid}) differs, {ONLY_BY_REPLACEMENT}: {'; '.join(map(str, self.changes))}"
+            f" (--replace {self.machine.name})"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +141,4 @@ class DropSeed:
         return f"delete the left-over seed {self.volume} on {self.node}"
 
 
-Change = FetchImage | Create | Finish | Start | Differs | Delete | DropSeed
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "not set"
-    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+Change = FetchImage | Create | Finish | Start | Update | Reboot | Differs | Delete | DropSeed

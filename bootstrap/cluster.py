@@ -57,7 +57,7 @@ class K3sCluster:
                 pool.first_host + index,
                 nodes[index % len(nodes)],
             )
-            for index in range(pool.count)
+            for index in pool.indexes
         ]
 
     def _machine(
@@ -91,6 +91,7 @@ class K3sCluster:
             vlan=env.network.vlan,
             addresses=self._addresses(host),
             protection=env.protection,
+            description=shape.description and shape.description.rstrip(),
         )
 
     def _addresses(self, host: int) -> tuple[IPv4Interface | IPv6Interface, ...]:

@@ -14,7 +14,8 @@ SEED_SLOT = "scsi1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """A VM as Proxmox shows it. `disks`: slot → GiB; `seed`: volume of the ISO in the seed's slot, None when empty."""
+    """A VM as Proxmox shows it, with what waits for its next start. `disks`: slot → GiB; `volumes`: slot → volume, unused ones
+    too; `seed`: volume of the ISO in the seed's slot, None when empty; `running_fields`: those whose running value differs."""
 
     vmid: int
     node: str
@@ -27,7 +28,10 @@ class Live:
     digest: str = ""
     seed: str | None = None
     disks: Mapping[str, float] = field(default_factory=dict)
+    volumes: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, Any] = field(default_factory=dict)
+    running_fields: Mapping[str, Any] = field(default_factory=dict)
+    net0: str = ""
 
     def missing_proofs(self, environment: str, name: str) -> list[str]:
         """Which of the proofs of ownership this VM lacks to be machine `name`; empty: it is ours."""

@@ -56,6 +56,7 @@ class Machine:
     vlan: int | None
     addresses: tuple[IPv4Interface | IPv6Interface, ...]
     protection: bool
+    description: str | None = None
 
     @property
     def uuid(self) -> uuid.UUID:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bootstrap.change import Change, Create, Delete, Differs, DropSeed, FetchImage, FieldChange, Finish, Start
+from bootstrap.change import (
+    Change,
+    Create,
+    Delete,
+    Differs,
+    DropSeed,
+    FetchImage,
+    Finish,
+    Reboot,
+    Start,
+    Update,
+)
+from bootstrap.deletion import advice, foreign_disks
+from bootstrap.fields import Verdict, field_changes, waiting
 from bootstrap.live import Live, Observed
 from bootstrap.machine import Machine
 
@@ -36,11 +49,16 @@ class Plan:
     def differences(self) -> tuple[Differs, ...]:
         return tuple(change for change in self.changes if isinstance(change, Differs))
 
+    @property
+    def left_waiting(self) -> tuple[str, ...]:
+        """Names of the machines on which a part of what this plan changes takes effect at the next start only."""
+        return tuple(c.machine.name for c in self.changes if isinstance(c, Update) and c.needs_reboot)
+
     def as_dict(self) -> dict[str, Any]:
         """The plan as JSON: what is printed, as data."""
         return {
             "environment": self.environment,
-            "changes": [{"verb": change.verb, "text": str(change)} for change in self.changes],
+            "changes": [_as_dict(change) for change in self.changes],
             "conflicts": list(self.conflicts),
             "notes": list(self.notes),
         }
@@ -53,45 +71,133 @@ def diff(
     *,
     image: str,
     image_storage: str,
+    reboot: bool = False,
+    replacing: Collection[str] = (),
 ) -> Plan:
-    """Compare."""
+    """Compare. `reboot`: what waits for a reboot gets one; `replacing`: names of machines that are deleted and made anew."""
+    found = _Found(environment, observed, reboot=reboot)
     by_vmid = {vm.vmid: vm for vm in observed.vms}
-    changes: list[Change] = []
-    conflicts: list[str] = []
     for machine in machines:
         live = by_vmid.get(machine.vmid)
         if live is None:
-            changes.append(Create(machine))
+            found.changes.append(Create(machine))
         elif live.lock == "create" and not live.name and machine.vmid in observed.creating:
-            changes.append(Finish(machine, live))
+            found.changes.append(Finish(machine, live))
         elif proofs := live.missing_proofs(environment, machine.name):
-            conflicts.append(taken(machine, live, proofs))
+            found.conflicts.append(taken(machine, live, proofs))
+        elif machine.name in replacing:
+            found.replaced(machine, live)
         else:
-            changes += _existing(machine, live, observed)
+            found.existing(machine, live)
     wanted = {machine.vmid for machine in machines}
-    notes: list[str] = []
     for live in observed.vms:
         if live.vmid not in wanted:
-            deletion, note = _surplus(environment, live)
-            changes += deletion
-            notes += note
-    changes += _left_over_seeds(machines, observed)
-    fetches = _fetches(changes, observed, image, image_storage)
-    return Plan(
-        environment=environment, changes=(*fetches, *changes), conflicts=tuple(conflicts), notes=tuple(notes)
-    )
+            found.surplus(live, None)
+    found.changes += _left_over_seeds(machines, observed)
+    fetches = _fetches(found.changes, observed, image, image_storage)
+    return found.plan(before=fetches)
 
 
-def destroy(environment: str, observed: Observed) -> Plan:
+def destroy(environment: str, observed: Observed, machines: Sequence[Machine] = ()) -> Plan:
     """The plan that deletes every machine of the environment and its seeds; foreign VMs are only named."""
-    changes: list[Change] = []
-    notes: list[str] = []
+    found = _Found(environment, observed, advise=False)
+    by_vmid = {machine.vmid: machine for machine in machines}
     for live in observed.vms:
-        deletion, note = _surplus(environment, live)
-        changes += deletion
-        notes += note
-    drops = [DropSeed(node, volume) for node, volume in sorted(observed.seeds)]
-    return Plan(environment=environment, changes=(*changes, *drops), notes=tuple(notes))
+        found.surplus(live, by_vmid.get(live.vmid))
+    found.changes += [DropSeed(node, volume) for node, volume in sorted(observed.seeds)]
+    return found.plan()
+
+
+class _Found:
+    """A plan in the making. `advise`: say what has to be done before a node of a cluster goes."""
+
+    def __init__(
+        self, environment: str, observed: Observed, *, reboot: bool = False, advise: bool = True
+    ) -> None:
+        self.environment = environment
+        self.observed = observed
+        self.reboot = reboot
+        self.advise = advise
+        self.changes: list[Change] = []
+        self.conflicts: list[str] = []
+        self.notes: list[str] = []
+
+    def plan(self, *, before: Sequence[Change] = ()) -> Plan:
+        return Plan(
+            environment=self.environment,
+            changes=(*before, *self.changes),
+            conflicts=tuple(self.conflicts),
+            notes=tuple(self.notes),
+        )
+
+    def existing(self, machine: Machine, live: Live) -> None:
+        """A machine of ours that is there."""
+        if live.lock == "create":
+            self.changes.append(Finish(machine, live))
+            return
+        unfinished = live.seed is not None or has_seed(machine, live, self.observed)
+        differing = tuple(field_changes(machine, live))
+        if unfinished:  # finishing brings the system disk to its size
+            differing = tuple(
+                change for change in differing if change.field != f"{machine.disks[0].slot} size"
+            )
+        update = Update(machine, live, tuple(c for c in differing if c.verdict is not Verdict.REPLACE))
+        if update.changes:
+            self.changes.append(update)
+        if rest := tuple(change for change in differing if change.verdict is Verdict.REPLACE):
+            self.changes.append(Differs(machine, rest))
+        if unfinished:
+            self.changes.append(Finish(machine, live))
+        elif not live.running:
+            self.changes.append(Start(machine, live))
+        else:
+            self._reboot(update)
+        if live.node != machine.node:
+            self.notes.append(
+                f"{machine.name} runs on {live.node} (placed on {machine.node}); it stays there"
+            )
+
+    def _reboot(self, update: Update) -> None:
+        machine, live = update.machine, update.live
+        due = (*waiting(live), *(c for c in update.changes if c.verdict is Verdict.REBOOT))
+        if due and self.reboot:
+            self.changes.append(Reboot(machine, live, due))
+        elif due and not update.needs_reboot:
+            what = "; ".join(map(str, due))
+            self.notes.append(
+                f"{machine.name} waits for a reboot: {what} (rzp-bootstrap {self.environment} --reboot)"
+            )
+
+    def replaced(self, machine: Machine, live: Live) -> None:
+        """Deleted, then made anew in its place."""
+        self._delete(live, machine)
+        if not self.conflicts:
+            self.changes.append(Create(machine))
+
+    def surplus(self, live: Live, machine: Machine | None) -> None:
+        """A VM that is not wanted: deleted when ours; `machine`: what the environment knows of it."""
+        if not (proofs := live.missing_proofs(self.environment, live.name)):
+            self._delete(live, machine)
+            return
+        name = f" {live.name}" if live.name else ""
+        self.notes.append(
+            f"VMID {live.vmid} on {live.node}{name} is not ours ({'; '.join(proofs)}); it is not touched"
+        )
+
+    def _delete(self, live: Live, machine: Machine | None) -> None:
+        if foreign := foreign_disks(live, machine):
+            self.conflicts += foreign
+            return
+        self.changes.append(Delete(live))
+        self.notes += advice(live, self.environment) if self.advise else []
+
+
+def _as_dict(change: Change) -> dict[str, Any]:
+    fields = [
+        {"field": c.field, "old": c.old, "new": c.new, "verdict": c.verdict.value}
+        for c in getattr(change, "changes", ())
+    ]
+    return {"verb": change.verb, "text": str(change)} | ({"fields": fields} if fields else {})
 
 
 def taken(machine: Machine, live: Live, proofs: list[str]) -> str:
@@ -110,64 +216,6 @@ def taken(machine: Machine, live: Live, proofs: list[str]) -> str:
         f"VMID {machine.vmid} on {live.node} is taken by {what} that is not ours ({'; '.join(proofs)});"
         f" it was not touched. Move it away, or give {machine.name} another first_vmid"
     )
-
-
-def _existing(machine: Machine, live: Live, observed: Observed) -> list[Change]:
-    if live.seed is not None or has_seed(machine, live, observed) or live.lock == "create":
-        return [Finish(machine, live)]
-    found: list[Change] = []
-    changes = tuple(field_changes(machine, live))
-    if changes:
-        found.append(Differs(machine, changes))
-    if not live.running:
-        found.append(Start(machine, live))
-    return found
-
-
-def field_changes(machine: Machine, live: Live) -> Iterable[FieldChange]:
-    """Every managed field that differs. Further tags, disks and keys are the operator's own."""
-    for name, new in managed_fields(machine).items():
-        old = live.fields.get(name)
-        if old != new:
-            yield FieldChange(name, old, new)
-    for disk in machine.disks:
-        size = live.disks.get(disk.slot)
-        if size != disk.gib:
-            yield FieldChange(
-                f"{disk.slot} size", None if size is None else f"{size:g} GiB", f"{disk.gib} GiB"
-            )
-    if machine.role not in live.tags:
-        yield FieldChange("tags", ";".join(sorted(live.tags)), ";".join(machine.tags))
-    if live.node != machine.node:
-        yield FieldChange("node", live.node, machine.node)
-
-
-def managed_fields(machine: Machine) -> dict[str, Any]:
-    """The fields beside disks and tags, as plain values; proxmox/machines.py reads the same names."""
-    return {
-        "cores": machine.cores,
-        "memory": machine.memory_mib,
-        "cpu": machine.cpu_type,
-        "machine": "q35",
-        "scsihw": "virtio-scsi-single",
-        "balloon": 0,
-        "ostype": "l26",
-        "agent": True,
-        "onboot": True,
-        "protection": machine.protection,
-        "serial0": "socket",
-        "net0 mac": machine.mac,
-        "net0 bridge": machine.bridge,
-        "net0 tag": machine.vlan,
-    }
-
-
-def _surplus(environment: str, live: Live) -> tuple[list[Change], list[str]]:
-    proofs = live.missing_proofs(environment, live.name)
-    if not proofs:
-        return [Delete(live)], []
-    name = f" {live.name}" if live.name else ""
-    return [], [f"VMID {live.vmid} on {live.node}{name} is not ours ({'; '.join(proofs)}); it is not touched"]
 
 
 def has_seed(machine: Machine, live: Live, observed: Observed) -> bool:

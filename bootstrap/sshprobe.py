@@ -26,7 +26,7 @@ class Sighting:
 class Prober(Protocol):
     """What apply needs to know of an address."""
 
-    def answers(self, address: str) -> bool: ...
+    def answers(self, address: str, port: int | None = None) -> bool: ...
 
     def look(self, address: str) -> Sighting: ...
 
@@ -39,10 +39,10 @@ class SshProbe:
     quick: float = 1.0
     patience: float = 5.0
 
-    def answers(self, address: str) -> bool:
+    def answers(self, address: str, port: int | None = None) -> bool:
         """Whether something listens there."""
         try:
-            socket.create_connection((address, self.port), timeout=self.quick).close()
+            socket.create_connection((address, port or self.port), timeout=self.quick).close()
         except OSError:
             return False
         return True

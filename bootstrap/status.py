@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bootstrap.fields import field_changes, waiting
 from bootstrap.live import Live, Observed
 from bootstrap.machine import Machine
-from bootstrap.plan import field_changes, has_seed
+from bootstrap.plan import has_seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,8 @@ def _row(environment: str, machine: Machine, live: Live | None, observed: Observ
             state, detail = "unfinished", "its seed is still there; run up again"
         else:
             state = "running" if live.running else "stopped"
-            detail = "; ".join(map(str, field_changes(machine, live)))
+            due = [f"{change} waits for a reboot" for change in waiting(live)]
+            detail = "; ".join([*map(str, field_changes(machine, live)), *due])
     return Row(
         name=machine.name,
         role=machine.role,

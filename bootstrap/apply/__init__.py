@@ -13,9 +13,9 @@ from pathlib import Path
 
 from bootstrap.apply.event import Event, Report
 from bootstrap.apply.lifecycle import Lifecycle, Say
-from bootstrap.change import Change, Create, Delete, DropSeed, FetchImage, Finish, Start
+from bootstrap.change import Change, Create, Delete, DropSeed, FetchImage, Finish, Reboot, Start, Update
 from bootstrap.config.base import Environment
-from bootstrap.errors import ImpossiblePlan, RzpError
+from bootstrap.errors import ImpossiblePlan, RzpError, UnknownOutcome
 from bootstrap.machine import Machine
 from bootstrap.plan import Plan
 from bootstrap.proxmox import images
@@ -26,7 +26,14 @@ __all__ = ["Event", "Result", "apply"]
 
 # A machine shows its host key after 1 to 60 s, by how fast its disk is.
 _KEY_LIMIT = 300.0
-_PHASES: tuple[tuple[type, ...], ...] = ((FetchImage,), (Delete,), (Create, Finish, Start), (DropSeed,))
+_PHASES: tuple[tuple[type, ...], ...] = (
+    (FetchImage,),
+    (Delete,),
+    (Update,),
+    (Create, Finish, Start),
+    (Reboot,),
+    (DropSeed,),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +93,7 @@ class _Run:
             changes = [change for change in plan.changes if isinstance(change, kinds)]
             if Create in kinds and used and (used := self._used_addresses(new)):
                 raise ImpossiblePlan("\n".join(used))
-            done += self._each(changes)
+            done += self._one_by_one(changes) if Reboot in kinds else self._each(changes)
         return Result(done=tuple(done), failures=self.failures)
 
     def _used_addresses(self, wanted: Iterable[Machine]) -> list[str]:
@@ -115,10 +122,28 @@ class _Run:
                 raise
         return done
 
+    def _one_by_one(self, changes: list[Change]) -> list[Change]:
+        """A machine that does not come back keeps the next one from going."""
+        done: list[Change] = []
+        for change in changes:
+            if self.failures:
+                subject = _subject(change)
+                self.failures.setdefault(
+                    subject, RzpError(f"{subject}: not rebooted, because something failed before")
+                )
+            else:
+                done += self._each([change])
+        return done
+
     def _one(self, change: Change) -> bool:
         subject = _subject(change)
+        say = partial(self._say, subject)
         try:
-            said = self._handle(change, partial(self._say, subject))
+            try:
+                said = self._handle(change, say)
+            except UnknownOutcome:
+                say("an answer was lost; looks what became of it")
+                said = self._handle(change, say, again=True)
         except RzpError as error:
             self.failures[subject] = error
             self.report(Event(subject=subject, step=f"failed: {error}", failed=True))
@@ -126,7 +151,8 @@ class _Run:
         self.report(Event(subject=subject, step=said, done=True))
         return True
 
-    def _handle(self, change: Change, say: Say) -> str:
+    def _handle(self, change: Change, say: Say, *, again: bool = False) -> str:
+        """Every handler looks before it writes, so it may be called again when the outcome of a write is unknown."""
         match change:
             case FetchImage(node):
                 new = images.fetch(
@@ -139,11 +165,16 @@ class _Run:
                 return "the image is there" if new else "the image was there already"
             case Create(machine):
                 self._image_needed(machine)
-                return self.lifecycle.bring_up(machine, None, say)
+                known = self.lifecycle.look(machine) if again else None
+                return self.lifecycle.bring_up(machine, known, say)
             case Finish(machine, live):
                 return self.lifecycle.bring_up(machine, live, say)
             case Start(machine, live):
                 return self.lifecycle.start(machine, live, say)
+            case Update(machine, live, changes):
+                return self.lifecycle.update(machine, live, changes, say)
+            case Reboot(machine, live):
+                return self.lifecycle.reboot(machine, live, say)
             case Delete(live):
                 return self.lifecycle.delete(live, say)
             case DropSeed(node, volume):

@@ -6,12 +6,13 @@ Each step is judged from what Proxmox shows at that moment, so the same code fin
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
 from bootstrap.config.base import Environment
 from bootstrap.errors import ImpossiblePlan, ProxmoxError, RzpError, UnknownOutcome, WaitTimeout
+from bootstrap.fields import FieldChange, Verdict, field_changes, waiting
 from bootstrap.live import Live
 from bootstrap.machine import Machine
 from bootstrap.plan import taken
@@ -19,6 +20,7 @@ from bootstrap.proxmox import images, machines, read, tasks
 from bootstrap.proxmox.session import Client
 from bootstrap.sshprobe import Prober, fingerprint, same_key
 
+_API_PORT = 6443
 # A step, and what it waits for ("" for nothing).
 Say = Callable[[str, str], None]
 
@@ -52,6 +54,10 @@ class Lifecycle:
         answered = self._reached(machine, say)
         self._take_seed_out(machine, live.node, say)
         return answered
+
+    def look(self, machine: Machine) -> Live | None:
+        """The VM that holds the machine's VMID by now, wherever it is."""
+        return read.find(self.client, machine.vmid)[0]
 
     def _made(self, machine: Machine, known: Live | None, say: Say) -> Live:
         """The machine, created by this run or an earlier one."""
@@ -104,11 +110,66 @@ class Lifecycle:
 
     def start(self, machine: Machine, live: Live, say: Say) -> str:
         """A finished machine that was switched off."""
-        now, _ = read.machine(self.client, live.node, live.vmid, running=False)
-        if now is None or now.missing_proofs(self.environment.name, machine.name):
-            raise ImpossiblePlan(f"{machine.name}: VM {machine.vmid} is no longer ours; it was not touched")
-        machines.start(self.client, now, partial(say, "starts"))
+        machines.start(self.client, self._own(machine, live), partial(say, "starts"))
         return self._reached(machine, say)
+
+    def update(self, machine: Machine, planned: Live, changes: Collection[FieldChange], say: Say) -> str:
+        """Bring the planned fields to what is wanted, as far as they still differ; every write names the state it is based on."""
+        asked = {change.field for change in changes}
+
+        def due(live: Live) -> list[FieldChange]:
+            return [change for change in field_changes(machine, live) if change.field in asked]
+
+        live = self._own(machine, planned)
+        settings = [change.field for change in due(live) if not change.is_disk]
+        if settings:
+            say(f"its {', '.join(settings)} changes", "")
+            machines.change(self.client, machine, live, settings)
+        for disk in machine.disks:
+            live = self._own(machine, planned)
+            change = next((c for c in due(live) if c.field == f"{disk.slot} size"), None)
+            if change is not None and change.old is None:
+                machines.add_disk(self.client, live, disk, partial(say, f"{disk.slot} is added"))
+            elif change is not None and change.verdict is not Verdict.REPLACE:
+                say(f"{disk.slot} grows to {disk.gib} GiB", "")
+                machines.grow(self.client, live, disk)
+        return "changed"
+
+    def reboot(self, machine: Machine, planned: Live, say: Say) -> str:
+        """Off and on again; a server whose API answered has to answer again before the next machine's turn."""
+        live, _ = read.machine(self.client, planned.node, planned.vmid)
+        live = self._still_own(machine, live)
+        if live.running and not waiting(live):
+            return "needs no reboot any more"
+        served = machine.role == "server" and self.probe.answers(machine.address, _API_PORT)
+        if live.running:
+            machines.switch_off(self.client, live, partial(say, "shuts down"))
+        machines.start(self.client, live, partial(say, "starts"))
+        answered = self._reached(machine, say)
+        if served and self.wait:
+            self._await_api(machine, say)
+        return answered
+
+    def _await_api(self, machine: Machine, say: Say) -> None:
+        say("its API server starts", f"port {_API_PORT} of {machine.address}, at most {self.key_limit:.0f} s")
+        deadline = time.monotonic() + self.key_limit
+        while not self.probe.answers(machine.address, _API_PORT):
+            if time.monotonic() > deadline:
+                raise WaitTimeout(
+                    f"{machine.name}: port {_API_PORT} of {machine.address} answered before the reboot, and has not within"
+                    f" {self.key_limit:.0f} s after it; look there: journalctl -u k3s. No further machine is rebooted"
+                )
+            self.client.pause(min(1.0, self.key_limit / 10))
+
+    def _own(self, machine: Machine, planned: Live) -> Live:
+        """As it is now, with its digest; power is the plan's."""
+        live, _ = read.machine(self.client, planned.node, planned.vmid, running=planned.running)
+        return self._still_own(machine, live)
+
+    def _still_own(self, machine: Machine, live: Live | None) -> Live:
+        if live is None or live.missing_proofs(self.environment.name, machine.name):
+            raise ImpossiblePlan(f"{machine.name}: VM {machine.vmid} is no longer ours; it was not touched")
+        return live
 
     def _reached(self, machine: Machine, say: Say) -> str:
         """Wait until the machine shows the host key that was made for it."""
@@ -162,6 +223,10 @@ class Lifecycle:
             raise ImpossiblePlan(
                 f"{live.name} (VMID {live.vmid}) is protected and was not touched; to lift it, type on {live.node}:"
                 f" qm set {live.vmid} --protection 0"
+            )
+        if new := sorted(live.volumes.keys() - planned.volumes.keys()):
+            raise ImpossiblePlan(
+                f"{live.name} (VMID {live.vmid}) got {', '.join(new)} since the plan was made; it was not touched. Run again"
             )
         if live.running:
             machines.switch_off(self.client, live, partial(say, "shuts down"))

@@ -8,6 +8,7 @@ from bootstrap import plan as plans
 from bootstrap.cli import steps
 from bootstrap.cli.render import console, show_plan
 from bootstrap.cli.session import Session
+from bootstrap.errors import ImpossiblePlan
 
 
 @click.command()
@@ -16,14 +17,27 @@ from bootstrap.cli.session import Session
 def destroy(environment: str, confirm_destroy: str | None) -> None:
     """Delete every machine of ENV, with its disks and seeds; asks for the environment's name.
 
-    What is not ours is never touched. PVE's protection is honoured: lift it first.
+    What is not ours is never touched, a disk that the environment does not know stops it. PVE's protection is honoured:
+    lift it first.
     """
     session = Session.open(environment)
     observed = steps.read(session)
-    plan = plans.destroy(environment, observed)
+    plan = plans.destroy(environment, observed, session.cluster.machines)
     show_plan(plan)
+    if plan.conflicts:
+        raise ImpossiblePlan(
+            f"{environment}: {len(plan.conflicts)} disk(s) would die (above); nothing was changed"
+        )
     if not plan.changes:
         return
     steps.ask(plan, yes=True, confirmed=confirm_destroy)
     steps.carry_out(session, plan, wait=True)
-    console.print(f"{environment}: destroyed. Secrets and inventory are still there.", markup=False)
+    left = plans.destroy(environment, steps.read(session), session.cluster.machines)
+    if left.changes:
+        raise ImpossiblePlan(
+            f"{environment}: Proxmox still lists {', '.join(map(str, left.changes))}; run the command again"
+        )
+    console.print(
+        f"{environment}: destroyed; Proxmox lists none of its machines and seeds. Secrets and inventory are still there.",
+        markup=False,
+    )

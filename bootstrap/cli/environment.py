@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection
 
 import click
 
@@ -12,7 +13,7 @@ from bootstrap import doctor as checks
 from bootstrap import inventory as generated
 from bootstrap import output as outputs
 from bootstrap import status as states
-from bootstrap.change import NOT_APPLIED
+from bootstrap.change import ONLY_BY_REPLACEMENT
 from bootstrap.cli import lab, steps
 from bootstrap.cli.render import console, show_findings, show_plan, show_status
 from bootstrap.cli.session import Session
@@ -34,16 +35,36 @@ _json = click.option("--json", "as_json", is_flag=True, help="Machine-readable."
     is_flag=True,
     help="End when the machines are started; a later run waits for them and ejects their seeds. Does not look whether addresses are free.",
 )
-def up(environment: str, dry_run: bool, yes: bool, confirm_destroy: str | None, no_wait: bool) -> None:
-    """Plan, ask, create the machines, write the inventory.
+@click.option(
+    "--reboot",
+    is_flag=True,
+    help="Reboot, one after the other, machines on which something waits for it (cores, memory, CPU type).",
+)
+@click.option(
+    "--replace",
+    "replacing",
+    multiple=True,
+    metavar="NAME",
+    help="Delete this machine with its disks and make it anew; may be given again.",
+)
+def up(
+    environment: str,
+    dry_run: bool,
+    yes: bool,
+    confirm_destroy: str | None,
+    no_wait: bool,
+    reboot: bool,
+    replacing: tuple[str, ...],
+) -> None:
+    """Plan, ask, create and change the machines, write the inventory.
 
     `rzp-bootstrap ENV` is short for this. Running it again finishes an interrupted run and otherwise changes nothing.
     """
     if dry_run:
-        sys.exit(_preview(environment, as_json=False))
+        sys.exit(_preview(environment, as_json=False, reboot=reboot, replacing=replacing))
     lab.ensure(environment, machines=not no_wait)
     session = Session.open(environment)
-    plan = steps.make_plan(session)
+    plan = steps.make_plan(session, reboot=reboot, replacing=replacing)
     show_plan(plan)
     if plan.conflicts:
         raise ImpossiblePlan(
@@ -58,7 +79,13 @@ def up(environment: str, dry_run: bool, yes: bool, confirm_destroy: str | None, 
     steps.write_inventory(session)
     if plan.differences:
         raise ImpossiblePlan(
-            f"{environment}: {len(plan.differences)} machine(s) differ from the environment, and that is {NOT_APPLIED} (see above)"
+            f"{environment}: {len(plan.differences)} machine(s) differ in what can be changed {ONLY_BY_REPLACEMENT} (see above)"
+        )
+    if plan.left_waiting and not reboot:
+        console.print(
+            f"{', '.join(plan.left_waiting)}: changed, and a part waits for a reboot: rzp-bootstrap {environment} --reboot",
+            style="yellow",
+            markup=False,
         )
     console.print(f"Next: pyinfra inventories/{environment}.py deploys/k3s.py", style="bold", markup=False)
 
@@ -71,8 +98,10 @@ def plan(environment: str, as_json: bool) -> None:
     sys.exit(_preview(environment, as_json=as_json))
 
 
-def _preview(environment: str, *, as_json: bool) -> int:
-    plan = steps.make_plan(Session.open(environment))
+def _preview(
+    environment: str, *, as_json: bool, reboot: bool = False, replacing: Collection[str] = ()
+) -> int:
+    plan = steps.make_plan(Session.open(environment), reboot=reboot, replacing=replacing)
     if as_json:
         click.echo(json.dumps(plan.as_dict(), indent=2))
     else:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bootstrap.apply import Event, Result
-from bootstrap.change import Create, Delete, Differs, DropSeed, FetchImage, Finish, Start
+from bootstrap.change import Create, Delete, Differs, DropSeed, FetchImage, Finish, Reboot, Start, Update
 from bootstrap.doctor import Finding
 from bootstrap.errors import TaskFailed
 from bootstrap.plan import Plan
@@ -25,6 +25,8 @@ _SIGNS: dict[type, tuple[str, str]] = {
     Create: ("+", "green"),
     Finish: ("~", "yellow"),
     Start: ("~", "yellow"),
+    Update: ("~", "yellow"),
+    Reboot: ("~", "yellow"),
     Differs: ("!", "magenta"),
     Delete: ("-", "red"),
     DropSeed: ("-", "red"),
@@ -47,7 +49,7 @@ def show_plan(plan: Plan) -> None:
         return
     counts = ", ".join(
         f"{count} to {verb}"
-        for verb in ("fetch", "create", "finish", "start", "delete", "drop")
+        for verb in ("fetch", "create", "change", "finish", "start", "reboot", "delete", "drop")
         if (count := _count(plan, verb))
     )
     different = f"; {len(plan.differences)} differ" if plan.differences else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 
 import click
 
@@ -25,9 +26,15 @@ def read(session: Session) -> Observed:
     return observe(session.client(), session.environment, session.cluster.machines)
 
 
-def make_plan(session: Session) -> Plan:
+def make_plan(session: Session, *, reboot: bool = False, replacing: Collection[str] = ()) -> Plan:
     """Read Proxmox and compare."""
     environment = session.environment
+    names = [machine.name for machine in session.cluster.machines]
+    for name in replacing:
+        if name not in names:
+            raise RzpError(
+                f"--replace {name}: no machine of {environment.name}; there are {', '.join(names)}"
+            )
     observed = read(session)
     return diff(
         environment.name,
@@ -35,6 +42,8 @@ def make_plan(session: Session) -> Plan:
         observed,
         image=environment.image.filename,
         image_storage=environment.proxmox.image_storage,
+        reboot=reboot,
+        replacing=replacing,
     )
 
 
@@ -78,7 +87,7 @@ def carry_out(session: Session, plan: Plan, *, wait: bool) -> None:
         return
     seed = (
         session.host_key_seed()
-        if any(change.verb in ("create", "finish", "start") for change in plan.changes)
+        if any(change.verb in ("create", "finish", "start", "reboot") for change in plan.changes)
         else None
     )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from bootstrap.config.base import Environment
 from bootstrap.errors import InvalidEnvironment
@@ -88,8 +88,10 @@ def fault_lines(place: str, error: ValidationError) -> Iterable[str]:
                 yield f"{place}: {field} is no known key; remove it or correct its spelling"
             elif fault["type"] == "value_error" and fault["loc"] == ():
                 yield f"{place}: {line}"
+            elif isinstance(fault["input"], (dict, BaseModel)):
+                yield f"{place}: {field}: {line}"
             else:
-                yield f"{place}: {field} {str(fault.get('input'))[:80]!r}: {line}"
+                yield f"{place}: {field} {str(fault['input'])[:80]!r}: {line}"
 
 
 def clashes(environments: list[Environment]) -> list[str]:

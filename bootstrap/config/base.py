@@ -42,7 +42,7 @@ class Environment(Model):
         """VMID → what asks for it."""
         owners: dict[int, list[str]] = {}
         for pool in self.pools:
-            for index in range(pool.count):
+            for index in pool.indexes:
                 owners.setdefault(pool.first_vmid + index, []).append(f"{pool.name}-{index + 1}")
         for machine in self.machines:
             owners.setdefault(machine.vmid, []).append(machine.name)
@@ -52,7 +52,7 @@ class Environment(Model):
         """Host number in the networks → what asks for it."""
         owners: dict[int, list[str]] = {}
         for pool in self.pools:
-            for index in range(pool.count):
+            for index in pool.indexes:
                 owners.setdefault(pool.first_host + index, []).append(f"{pool.name}-{index + 1}")
         for machine in self.machines:
             owners.setdefault(machine.host, []).append(machine.name)

@@ -131,6 +131,7 @@ class Shape(Model):
     cores: int = Field(ge=1, le=128)
     memory_mib: int = Field(ge=512)
     os_disk_gib: int = Field(default=20, ge=4)
+    description: str | None = Field(default=None, min_length=1, max_length=8192)
     data_disks: tuple[DataDisk, ...] = Field(default=(), max_length=29)  # scsi2 to scsi30
 
     @field_validator("data_disks")
@@ -143,15 +144,32 @@ class Shape(Model):
 
 
 class Pool(Shape):
-    """Machines alike, numbered from 1: NAME-1 has VMID `first_vmid` and host number `first_host`."""
+    """Machines alike, numbered from 1 to `count`: NAME-1 has VMID `first_vmid` and host number `first_host`.
+
+    `without`: numbers that are left out, so that a machine in the middle can go while the others keep what they have.
+    """
 
     name: Hostname
     count: int = Field(ge=0, le=100)
+    without: tuple[int, ...] = ()
     first_vmid: int = Field(ge=100, le=999_999_999)
     first_host: int = Field(ge=1)
     labels: dict[str, str] = Field(default_factory=dict)
     taints: tuple[str, ...] = ()
     nodes: tuple[Hostname, ...] = ()
+
+    @property
+    def indexes(self) -> tuple[int, ...]:
+        """Of the machines that there are, counted from 0: NAME-N has index N - 1."""
+        return tuple(index for index in range(self.count) if index + 1 not in self.without)
+
+    @model_validator(mode="after")
+    def _left_out(self) -> Self:
+        if unknown := sorted({*self.without} - {*range(1, self.count + 1)}):
+            raise ValueError(
+                f"{self.name}.without names {unknown[0]}, and there are 1 to {self.count}; correct it"
+            )
+        return self
 
     @field_validator("taints")
     @classmethod
@@ -183,14 +201,14 @@ class ServerPool(Pool):
 
     name: Hostname = "server"
 
-    @field_validator("count")
-    @classmethod
-    def _odd(cls, value: int) -> int:
-        if value % 2 == 0:
+    @model_validator(mode="after")
+    def _odd(self) -> Self:
+        number = len(self.indexes)
+        if number % 2 == 0:
             raise ValueError(
-                f"{value} servers: an even number (or none) gains no quorum; use {value + 1} or {max(1, value - 1)}"
+                f"{number} servers: an even number (or none) gains no quorum; use {number + 1} or {max(1, number - 1)}"
             )
-        return value
+        return self
 
 
 class Vm(Shape):

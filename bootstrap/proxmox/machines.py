@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from bootstrap.config.base import Environment
@@ -20,14 +21,11 @@ _SYSTEM_SLOT = "scsi0"
 _OPTIONS = "discard=on,iothread=1,ssd=1"
 
 
-def parameters(machine: Machine, environment: Environment) -> dict[str, Any]:
-    """What `create` is called with. No `startup`: that would need Sys.Modify on /."""
-    tag = f",tag={machine.vlan}" if machine.vlan else ""
+def settings(machine: Machine) -> dict[str, Any]:
+    """PVE's keys of the managed fields beside disks and the network card; the names are those of bootstrap/fields.py."""
     return {
-        "vmid": machine.vmid,
-        "name": machine.name,
         "tags": ";".join(machine.tags),
-        "smbios1": f"uuid={machine.uuid}",
+        **({} if machine.description is None else {"description": machine.description}),
         "machine": "q35",
         "cpu": machine.cpu_type,
         "cores": machine.cores,
@@ -37,15 +35,35 @@ def parameters(machine: Machine, environment: Environment) -> dict[str, Any]:
         "ostype": "l26",
         "scsihw": "virtio-scsi-single",
         "serial0": "socket",
-        "vga": "serial0",
         "agent": "enabled=1",
         "onboot": True,
         "protection": machine.protection,
-        "net0": f"virtio={machine.mac},bridge={machine.bridge}{tag}",
+    }
+
+
+def parameters(machine: Machine, environment: Environment) -> dict[str, Any]:
+    """What `create` is called with. No `startup`: that would need Sys.Modify on /."""
+    return {
+        "vmid": machine.vmid,
+        "name": machine.name,
+        "smbios1": f"uuid={machine.uuid}",
+        **settings(machine),
+        "vga": "serial0",
+        "net0": _card(machine, f"virtio={machine.mac}"),
         **{disk.slot: _disk(disk, images.volume(environment)) for disk in machine.disks},
         SEED_SLOT: f"{seed_volume(machine, environment)},media=cdrom",
         "boot": f"order={_SYSTEM_SLOT}",
     }
+
+
+def _card(machine: Machine, before: str) -> str:
+    """The network card on the machine's bridge and VLAN; everything else in `before` stays, above all its MAC."""
+    options = dict(part.partition("=")[::2] for part in before.split(",") if part)
+    options |= {"bridge": machine.bridge}
+    options.pop("tag", None)
+    if machine.vlan:
+        options["tag"] = str(machine.vlan)
+    return ",".join(f"{name}={value}" for name, value in options.items())
 
 
 def _disk(disk: Disk, image: str) -> str:
@@ -61,6 +79,22 @@ def create(client: Client, machine: Machine, environment: Environment, waiting: 
     """Claims the VMID: of several at once, one succeeds."""
     upid = client.post(f"/nodes/{machine.node}/qemu", parameters(machine, environment))
     tasks.wait(client, upid, limit=CREATE_LIMIT, waiting=waiting)
+
+
+def change(client: Client, machine: Machine, live: Live, fields: Collection[str]) -> None:
+    """Set managed fields, all in one call. What the running VM cannot take stays pending in Proxmox."""
+    wanted = settings(machine) | {"tags": ";".join(sorted(live.tags | {*machine.tags}))}
+    asked = {name: value for name, value in wanted.items() if name in fields}
+    if any(name.startswith("net0 ") for name in fields):
+        asked["net0"] = _card(machine, live.net0)
+    client.put(f"{_path(live)}/config", {**asked, "digest": live.digest})
+
+
+def add_disk(client: Client, live: Live, disk: Disk, waiting: Waiting) -> None:
+    """An empty disk in a free slot; a slot that is taken would lose what is in it, so its caller has looked."""
+    asked = {disk.slot: _disk(disk, ""), "digest": live.digest}
+    upid = client.post(f"{_path(live)}/config", asked)
+    tasks.wait(client, upid, limit=_TASK_LIMIT, waiting=waiting)
 
 
 def grow(client: Client, live: Live, disk: Disk) -> None:
@@ -95,8 +129,8 @@ def eject(client: Client, live: Live) -> None:
 
 
 def delete(client: Client, live: Live, waiting: Waiting) -> None:
-    """Delete with every disk, and make sure that it is gone."""
-    upid = client.delete(_path(live), {"purge": True, "destroy-unreferenced-disks": True})
+    """Delete with the disks that it holds, and make sure that it is gone. Volumes that it does not hold are not looked for."""
+    upid = client.delete(_path(live), {"purge": True, "destroy-unreferenced-disks": False})
     tasks.wait(client, upid, limit=_TASK_LIMIT, waiting=waiting)
     if any(entry.get("vmid") == live.vmid for entry in client.get("/cluster/resources", {"type": "vm"})):
         raise ProxmoxError(

@@ -18,7 +18,7 @@ from bootstrap.machine import Machine
 from bootstrap.proxmox import images, tasks
 from bootstrap.proxmox.session import Client
 
-_DISK_SLOT = re.compile(r"^(scsi|virtio|sata|ide)\d+$")
+_DISK_SLOT = re.compile(r"^(scsi|virtio|sata|ide|unused)\d+$")
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)([KMGT]?)$")
 _GIB = {"": 2**-30, "K": 2**-20, "M": 2**-10, "G": 1.0, "T": 2.0**10}
 _SEPARATORS = re.compile(r"[,; ]+")
@@ -60,14 +60,14 @@ def machine(
     """One VM (None: there is none) and the UPID of our task that is creating it. `running` None: it is asked for."""
     for _ in range(2):
         try:
-            config: dict[str, Any] = client.get(f"/nodes/{node}/qemu/{vmid}/config")
+            entries: list[dict[str, Any]] = client.get(f"/nodes/{node}/qemu/{vmid}/pending")
             if running is None:
                 running = client.get(f"/nodes/{node}/qemu/{vmid}/status/current")["status"] == "running"
         except ProxmoxError as error:
             if "does not exist" not in str(error):
                 raise
             return None, None
-        live = parse(vmid, node, config, running=running)
+        live = parse(vmid, node, entries, running=running)
         if live.lock != "create" or live.name:
             return live, None
         if upid := tasks.running(client, node, vmid).get("qmcreate"):
@@ -91,11 +91,19 @@ def _container(entry: dict[str, Any]) -> Live:
     return Live(vmid=int(entry["vmid"]), node=str(entry["node"]), kind="lxc", name=name, tags=_tags(entry))
 
 
-def parse(vmid: int, node: str, config: dict[str, Any], *, running: bool) -> Live:
-    """A VM's configuration as Proxmox shows it."""
+def parse(vmid: int, node: str, entries: Sequence[dict[str, Any]], *, running: bool) -> Live:
+    """A VM's configuration as PVE's list of values and pending ones shows it: what it will be, and what it runs with."""
+    config = {
+        str(entry["key"]): entry.get("pending", entry.get("value"))
+        for entry in entries
+        if not entry.get("delete")
+    }
+    current = _fields({str(entry["key"]): entry["value"] for entry in entries if "value" in entry})
+    fields = _fields(config)
     drives = {slot: _options(str(value)) for slot, value in config.items() if _DISK_SLOT.match(slot)}
     seed = drives.get(SEED_SLOT, {})
     volume = seed.get("file") if seed.get("media") == "cdrom" else None
+    disks = {slot: options for slot, options in sorted(drives.items()) if options.get("media") != "cdrom"}
     return Live(
         vmid=vmid,
         node=node,
@@ -106,12 +114,11 @@ def parse(vmid: int, node: str, config: dict[str, Any], *, running: bool) -> Liv
         lock=config.get("lock"),
         digest=str(config.get("digest", "")),
         seed=None if volume in (None, "none") else volume,
-        disks={
-            slot: gib(options["size"])
-            for slot, options in sorted(drives.items())
-            if options.get("media") != "cdrom" and "size" in options
-        },
-        fields=_fields(config),
+        disks={slot: gib(o["size"]) for slot, o in disks.items() if "size" in o and slot[:6] != "unused"},
+        volumes={slot: options["file"] for slot, options in disks.items() if "file" in options},
+        fields=fields,
+        running_fields={name: value for name, value in current.items() if value != fields[name]},
+        net0=str(config.get("net0", "")),
     )
 
 
@@ -122,13 +129,15 @@ def gib(size: str) -> float:
 
 
 def _fields(config: dict[str, Any]) -> dict[str, Any]:
-    """The names of plan.managed_fields, as plain values; None where Proxmox has nothing."""
+    """The names of fields.managed_fields, as plain values; None where Proxmox has nothing."""
     net = _options(str(config.get("net0", "")))
     memory = _options(str(config.get("memory", "")), "current").get("current")
     agent = _options(str(config.get("agent", "0")), "enabled").get("enabled")
     tag = net.get("tag")
     return {
         "cores": config.get("cores"),
+        "sockets": config.get("sockets"),
+        "description": str(config["description"]).rstrip() if config.get("description") else None,
         "memory": int(memory) if memory else None,
         "cpu": _options(str(config.get("cpu", "")), "cputype").get("cputype") or None,
         "machine": config.get("machine"),

@@ -86,7 +86,7 @@ class Hosts:
     key: str | None = KEY
     answering: frozenset[str] = frozenset()
 
-    def answers(self, address: str) -> bool:
+    def answers(self, address: str, port: int | None = None) -> bool:  # noqa: ARG002 - the real one's
         return address in self.answering
 
     def look(self, address: str) -> Sighting:
@@ -135,11 +135,11 @@ class Lab:
     def observe(self) -> Observed:
         return observe(self.client(), self.environment, self.machines)
 
-    def plan(self, machines: tuple[Machine, ...] | None = None) -> Plan:
+    def plan(self, machines: tuple[Machine, ...] | None = None, **options: Any) -> Plan:
         wanted = self.machines if machines is None else machines
         seen = observe(self.client(), self.environment, wanted)
         image = self.environment.image.filename
-        return diff("demo", wanted, seen, image=image, image_storage="local")
+        return diff("demo", wanted, seen, image=image, image_storage="local", **options)
 
     def apply(self, plan: Plan, client: Client | None = None, **options: Any) -> Result:
         return apply(

@@ -83,10 +83,10 @@ def test_creating_a_machine_takes_seven_writes_and_two_reads_beside_its_tasks(la
     assert calls == [
         ("POST", "storage/local/upload"),
         ("POST", "qemu"),
-        ("GET", "qemu/920/config"),
+        ("GET", "qemu/920/pending"),
         ("PUT", "qemu/920/resize"),
         ("POST", "qemu/920/status/start"),
-        ("GET", "qemu/920/config"),
+        ("GET", "qemu/920/pending"),
         ("POST", "qemu/920/config"),
         ("DELETE", "storage/local/content/local:iso/rzp-demo-server-1.iso"),
     ]

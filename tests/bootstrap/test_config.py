@@ -94,7 +94,7 @@ def test_every_fault_is_one_line_of_place_value_and_fix(staging: Environment) ->
     with pytest.raises(ValidationError) as caught:
         Environment.model_validate(_changed(staging, "servers.count", 2))
     assert list(config.fault_lines("bootstrap/config/staging.py", caught.value)) == [
-        "bootstrap/config/staging.py: Environment.servers.count '2': 2 servers: an even number (or none) gains no quorum; use 3 or 1"
+        "bootstrap/config/staging.py: Environment.servers: 2 servers: an even number (or none) gains no quorum; use 3 or 1"
     ]
     with pytest.raises(ValidationError) as caught:
         Environment.model_validate(_changed(staging, "vmid", 5))

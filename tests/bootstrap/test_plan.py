@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from bootstrap.change import Create, Delete, Differs, DropSeed, FetchImage, FieldChange, Finish, Start
+from bootstrap.change import Create, Delete, Differs, DropSeed, FetchImage, Finish, Reboot, Start, Update
 from bootstrap.cluster import K3sCluster
 from bootstrap.config.base import Environment
+from bootstrap.fields import VERDICTS, FieldChange, managed_fields
 from bootstrap.live import Live, Observed
 from bootstrap.machine import Machine
-from bootstrap.plan import Plan, destroy, diff, managed_fields
+from bootstrap.plan import Plan, destroy, diff
 
 IMAGE = "debian.qcow2"
 
@@ -25,6 +27,7 @@ def _live(machine: Machine) -> Live:
         tags=frozenset(machine.tags),
         running=True,
         disks={disk.slot: float(disk.gib) for disk in machine.disks},
+        volumes={disk.slot: f"vmdata:{machine.vmid}/vm-{machine.vmid}-{disk.slot}" for disk in machine.disks},
         fields=managed_fields(machine),
     )
 
@@ -32,6 +35,10 @@ def _live(machine: Machine) -> Live:
 def _diff(machines: tuple[Machine, ...], *vms: Live, **observed: frozenset[object]) -> Plan:
     seen = Observed(vms=vms, **observed)  # type: ignore[arg-type]
     return diff("staging", machines, seen, image=IMAGE, image_storage="local")
+
+
+def _with_options(machines: tuple[Machine, ...], *vms: Live, **options: Any) -> Plan:
+    return diff("staging", machines, Observed(vms=vms), image=IMAGE, image_storage="local", **options)
 
 
 @pytest.fixture
@@ -70,7 +77,7 @@ def test_further_tags_and_disks_are_the_operators_own(machines: tuple[Machine, .
     assert _diff(machines[:1], dressed).changes == ()
 
 
-def test_a_difference_is_shown_old_to_new_and_not_applied(machines: tuple[Machine, ...]) -> None:
+def test_a_difference_is_shown_old_to_new_with_when_it_takes_effect(machines: tuple[Machine, ...]) -> None:
     live = _live(machines[0])
     changed = replace(live, fields={**live.fields, "cores": 8, "onboot": False}, disks={"scsi0": 10.0})
 
@@ -79,13 +86,153 @@ def test_a_difference_is_shown_old_to_new_and_not_applied(machines: tuple[Machin
     expected = (
         FieldChange("cores", 8, 2),
         FieldChange("onboot", False, True),
-        FieldChange("scsi0 size", "10 GiB", "20 GiB"),
+        FieldChange("scsi0 size", 10, 20),
     )
-    assert plan.changes == (Differs(machines[0], expected),)
-    assert plan.applicable == ()
+    assert plan.changes == (Update(machines[0], changed, expected),)
     assert str(plan.changes[0]) == (
-        "staging-server-1 (VMID 120) differs, not applied by this version: cores: 8 → 2; onboot: no → yes; scsi0 size: 10 GiB → 20 GiB"
+        "change staging-server-1 (VMID 120): cores: 8 → 2 (after a reboot); onboot: no → yes; scsi0 size: 10 GiB → 20 GiB"
+        " (its file system grows with the next deploy)"
     )
+    assert plan.left_waiting == ("staging-server-1",)
+    assert plan.as_dict()["changes"][0]["fields"][0] == {
+        "field": "cores",
+        "old": 8,
+        "new": 2,
+        "verdict": "in place, after a reboot",
+    }
+
+
+def test_what_is_off_takes_every_change_at_once(machines: tuple[Machine, ...]) -> None:
+    live = _live(machines[0])
+    off = replace(live, fields={**live.fields, "cores": 8}, running=False)
+
+    plan = _diff(machines[:1], off)
+
+    assert list(map(str, plan.changes)) == [
+        "change staging-server-1 (VMID 120): cores: 8 → 2",
+        "start staging-server-1 (VMID 120): power: stopped → running",
+    ]
+    assert plan.left_waiting == ()
+
+
+def test_every_managed_field_has_a_verdict(machines: tuple[Machine, ...]) -> None:
+    described = replace(machines[0], description="the first")
+
+    assert managed_fields(described).keys() | {"tags"} == VERDICTS.keys()
+
+
+@pytest.mark.parametrize(
+    ("fields", "disks", "said"),
+    [
+        ({"net0 mac": "BC:24:11:00:00:01"}, {}, "net0 mac: BC:24:11:00:00:01 → "),
+        ({"machine": "pc"}, {}, "machine: pc → q35"),
+        ({}, {"scsi0": 40.0}, "scsi0 size: 40 GiB → 20 GiB"),
+    ],
+)
+def test_what_only_a_replacement_can_change_is_shown_and_left(
+    machines: tuple[Machine, ...], fields: dict[str, Any], disks: dict[str, float], said: str
+) -> None:
+    live = _live(machines[0])
+    live = replace(live, fields={**live.fields, **fields}, disks={**live.disks, **disks})
+
+    plan = _diff(machines[:1], live)
+
+    assert [type(change) for change in plan.changes] == [Differs]
+    assert plan.applicable == ()
+    assert f"staging-server-1 (VMID 120) differs, only by replacement: {said}" in str(plan.changes[0])
+    assert str(plan.changes[0]).endswith("(--replace staging-server-1)")
+
+
+def test_what_waits_for_a_reboot_is_information_until_one_is_asked_for(machines: tuple[Machine, ...]) -> None:
+    live = replace(_live(machines[0]), running_fields={"cores": 1})
+
+    quiet, asked = _with_options(machines[:1], live), _with_options(machines[:1], live, reboot=True)
+
+    assert quiet.changes == ()
+    assert quiet.notes == (
+        "staging-server-1 waits for a reboot: cores: 1 → 2 (rzp-bootstrap staging --reboot)",
+    )
+    assert asked.changes == (Reboot(machines[0], live, (FieldChange("cores", 1, 2),)),)
+
+
+def test_a_reboot_comes_after_the_change_that_needs_it_and_only_then(machines: tuple[Machine, ...]) -> None:
+    one, two = _live(machines[0]), _live(machines[1])
+    cores = replace(one, fields={**one.fields, "cores": 1})
+    onboot = replace(two, fields={**two.fields, "onboot": False})
+
+    plan = _with_options(machines[:2], cores, onboot, reboot=True)
+
+    assert [(type(c), c.machine.vmid) for c in plan.changes] == [(Update, 120), (Reboot, 120), (Update, 130)]  # type: ignore[union-attr]
+
+
+def test_a_machine_that_was_migrated_is_information(machines: tuple[Machine, ...]) -> None:
+    plan = _diff(machines[:1], replace(_live(machines[0]), node="pve2"))
+
+    assert plan.changes == ()
+    assert plan.notes == ("staging-server-1 runs on pve2 (placed on pve1); it stays there",)
+
+
+def test_a_named_machine_is_deleted_and_made_anew(machines: tuple[Machine, ...]) -> None:
+    lives = tuple(map(_live, machines))
+
+    plan = _with_options(machines, *lives, replacing=["staging-agent-1"])
+
+    assert plan.changes == (FetchImage("pve1", "local", IMAGE), Delete(lives[1]), Create(machines[1]))
+    assert plan.deletions == (Delete(lives[1]),)
+
+
+def test_before_a_node_of_a_running_cluster_goes_it_is_said_how_to_drain_it(
+    machines: tuple[Machine, ...],
+) -> None:
+    lives = tuple(map(_live, machines))
+    gone = _diff(machines[:2], *lives)
+
+    assert gone.notes == (
+        (
+            "before staging-agent-2 goes, while it is a node of the running cluster: kubectl --context rzp-staging drain"
+            " staging-agent-2 --ignore-daemonsets --delete-emptydir-data && kubectl --context rzp-staging delete node staging-agent-2"
+        ),
+    )
+    assert _diff(machines[:2], *lives[:2], replace(lives[2], running=False)).notes == ()
+    assert "majority of the etcd members" in _diff(machines[1:], *lives).notes[0]
+
+
+@pytest.mark.parametrize("slot", ["virtio1", "unused0", "scsi9"])
+def test_a_disk_that_is_not_the_environments_stands_before_a_deletion(
+    machines: tuple[Machine, ...], slot: str
+) -> None:
+    live = _live(machines[1])
+    live = replace(live, volumes={**live.volumes, slot: "vmdata:130/vm-130-disk-7.raw"})
+    expected = (
+        f"staging-agent-1 (VMID 130) holds {slot}, vmdata:130/vm-130-disk-7.raw, which is not the environment's and would"
+        f" die with it; give it to another VM, on pve1: qm disk move 130 {slot} --target-vmid VMID"
+    )
+
+    destroyed = destroy("staging", Observed(vms=(live,)), machines)
+    replaced = _with_options(machines[1:2], live, replacing=["staging-agent-1"])
+
+    assert destroyed.conflicts == replaced.conflicts == (expected,)
+    assert destroyed.changes == replaced.changes == ()
+
+
+def test_a_volume_of_another_vm_is_no_reason_because_proxmox_keeps_it(machines: tuple[Machine, ...]) -> None:
+    live = _live(machines[1])
+    live = replace(live, volumes={**live.volumes, "scsi9": "local-lvm:vm-999-disk-0"})
+
+    assert destroy("staging", Observed(vms=(live,)), machines).changes == (Delete(live),)
+
+
+def test_a_number_that_is_left_out_takes_its_machine_and_no_other(staging: Environment) -> None:
+    pool = staging.agents[0].model_copy(update={"count": 3})
+    before = K3sCluster(staging.model_copy(update={"agents": (pool,)})).machines
+    after = K3sCluster(
+        staging.model_copy(update={"agents": (pool.model_copy(update={"without": (2,)}),)})
+    ).machines
+
+    plan = _diff(after, *map(_live, before))
+
+    assert [machine.name for machine in after] == ["staging-server-1", "staging-agent-1", "staging-agent-3"]
+    assert [str(change)[:22] for change in plan.changes] == ["delete staging-agent-2"]
 
 
 def test_a_machine_that_is_off_is_started(machines: tuple[Machine, ...]) -> None:

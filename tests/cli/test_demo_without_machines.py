@@ -107,14 +107,17 @@ def test_a_difference_is_never_called_no_changes(empty: Any) -> None:
         empty.api("PUT", f"/nodes/pve1/qemu/{vmid}/config", root=True, scsi1="none,media=cdrom")
     for entry in empty.api("GET", "/nodes/pve1/storage/local/content", root=True, content="iso"):
         empty.api("DELETE", f"/nodes/pve1/storage/local/content/{entry['volid']}", root=True)
-    empty.api("PUT", "/nodes/pve1/qemu/920/config", root=True, onboot=0)
+    empty.api("PUT", "/nodes/pve1/qemu/920/config", root=True, onboot=0, cores=3)
+    empty.api("PUT", "/nodes/pve1/qemu/930/config", root=True, net0="virtio=BC:24:11:00:00:01,bridge=vmbr0")
 
     dry = empty.run("rzp-bootstrap", "demo", "--dry-run", expect=2).stdout
     wet = empty.run("rzp-bootstrap", "demo", "-y", "--no-wait", expect=1).stdout
 
-    assert "demo-server-1 (VMID 920) differs, not applied by this version: onboot: no → yes" in dry
-    assert "not applied by this version" in wet.splitlines()[-1]
+    assert "change demo-server-1 (VMID 920): onboot: no → yes" in dry
+    assert "demo-agent-1 (VMID 930) differs, only by replacement: net0 mac: BC:24:11:00:00:01" in dry
+    assert "only by replacement" in wet.splitlines()[-1]
     assert "no changes" not in dry + wet
+    assert empty.api("GET", "/nodes/pve1/qemu/920/config")["onboot"] == 1
 
 
 def _foreign(bench: Any, **changes: Any) -> None:

@@ -77,7 +77,7 @@ _GROUPS: dict[str, Rules] = {
     "Disk": {**dict.fromkeys(DRIVES, Rule(form=formats.drive)), "boot": Rule(form=formats.boot)},
     "Cloudinit": {"ciupgrade": SWITCH, "ciuser": TEXT, "sshkeys": Rule(form=formats.keys)},
 }
-_LIVE = """agent autostart ciupgrade ciuser description name nameserver onboot protection searchdomain sshkeys startup tablet tags""".split()
+_LIVE = """agent autostart ciupgrade ciuser description lock name nameserver onboot protection searchdomain sshkeys startup tablet tags""".split()
 
 
 @dataclass(frozen=True, kw_only=True)

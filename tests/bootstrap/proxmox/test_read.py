@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bootstrap.cluster import K3sCluster
 from bootstrap.config.base import Environment
-from bootstrap.plan import managed_fields
+from bootstrap.fields import managed_fields
 from bootstrap.proxmox import images, machines, read
 
 CONFIG = {
@@ -37,8 +38,12 @@ CONFIG = {
 }
 
 
+def _entries(config: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": key, "value": value} for key, value in config.items()]
+
+
 def _live(**changes: Any) -> Any:
-    return read.parse(130, "pve1", {**CONFIG, **changes}, running=True)
+    return read.parse(130, "pve1", _entries({**CONFIG, **changes}), running=True)
 
 
 def test_a_configuration_is_understood() -> None:
@@ -53,9 +58,25 @@ def test_a_configuration_is_understood() -> None:
 
 def test_the_fields_are_those_that_the_plan_compares(staging: Environment) -> None:
     agent = K3sCluster(staging).agents[0]
-    asked = {**machines.parameters(agent, staging), "onboot": 1, "protection": 0}
+    described = replace(agent, description="An agent")
+    asked = {**machines.parameters(described, staging), "onboot": 1, "protection": 0}
 
-    assert read.parse(130, "pve1", asked, running=True).fields == managed_fields(agent)
+    assert read.parse(130, "pve1", _entries(asked), running=True).fields == managed_fields(described)
+
+
+def test_what_is_pending_is_what_it_will_be_and_what_runs_is_kept_beside_it() -> None:
+    entries = _entries({key: value for key, value in CONFIG.items() if key not in ("cores", "scsi2")})
+    entries += [
+        {"key": "cores", "value": 1, "pending": 4},
+        {"key": "scsi2", "value": CONFIG["scsi2"], "delete": 1},
+        {"key": "scsi3", "pending": "vmdata:130/vm-130-disk-9.raw,size=2G"},
+    ]
+
+    live = read.parse(130, "pve1", entries, running=True)
+
+    assert (live.fields["cores"], live.running_fields) == (4, {"cores": 1})
+    assert live.disks == {"scsi0": 20, "scsi3": 2}
+    assert live.volumes["unused0"] == "vmdata:130/vm-130-disk-2.raw"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +136,7 @@ def test_a_vm_in_creation_is_known_by_our_task(script: Any, reply: Any, staging:
     wire = script(
         reply([{"type": "qemu", "vmid": 120, "node": "pve1", "status": "unknown"}]),
         reply([{"vmid": 120, "status": "stopped"}]),
-        reply({"lock": "create", "digest": "a7"}),
+        reply(_entries({"lock": "create", "digest": "a7"})),
         reply([{"upid": upid, "type": "qmcreate", "status": "RUNNING"}]),
         reply([]),
     )
@@ -127,7 +148,7 @@ def test_a_vm_in_creation_is_known_by_our_task(script: Any, reply: Any, staging:
 
 
 def test_a_creation_that_ends_between_two_reads_is_not_mistaken(script: Any, reply: Any) -> None:
-    wire = script(reply({"lock": "create"}), reply([]), reply(CONFIG))
+    wire = script(reply(_entries({"lock": "create"})), reply([]), reply(_entries(CONFIG)))
 
     live, upid = read.machine(wire.client(), "pve1", 130, running=False)
 
@@ -143,7 +164,9 @@ def test_what_is_in_the_range_or_has_the_tag_is_read_and_nothing_else(
         {"type": "qemu", "vmid": 502, "node": "pve1", "tags": "rzp;rzp-staging"},
         {"type": "lxc", "vmid": 121, "node": "pve2", "name": "dns"},
     ]
-    wire = script(reply(entries), reply([{"vmid": 502, "status": "running"}]), reply(CONFIG), reply([]))
+    wire = script(
+        reply(entries), reply([{"vmid": 502, "status": "running"}]), reply(_entries(CONFIG)), reply([])
+    )
 
     found = read.observe(wire.client(), staging, [])
 
