@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import http.server
 import threading
 import time
@@ -95,6 +96,7 @@ def connect(tmp_path: Path) -> Iterator[Callable[[dict[str, Any]], Any]]:
     yield make
     for one in made:
         one._store["session"].close()
+    gc.collect()  # an exception that a test kept keeps its connection open
 
 
 @pytest.fixture
