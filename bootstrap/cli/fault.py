@@ -30,9 +30,8 @@ def fault() -> None:
 @click.option("--probability", default=1.0, help="The share of the requests that meet it.")
 @click.option("--seed", default=0, help="What the share is drawn from.")
 def add(**values: Any) -> None:
-    r"""KIND happens to requests of METHOD (* for all) for PATH, like: add POST '/nodes/*/qemu' drop-after --count 1.
+    """KIND happens to requests of METHOD (* for all) for PATH, like: add POST '/nodes/*/qemu' drop-after --count 1.
 
-    \b
     Kinds: delay drop-before drop-after status task-fail storage-full locked busy never-boots,
     and node-down, whose path is /nodes/NAME.
     """

@@ -12,6 +12,7 @@ from bootstrap.lab.pve import (
     cluster,
     content,
     download,
+    migrate,
     pools,
     power,
     qemu,
@@ -41,6 +42,7 @@ def make(lab: Lab) -> web.Application:
             update,
             resize,
             power,
+            migrate,
         )
         for route in module.ROUTES.table
     ]
