@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bootstrap import config
+from bootstrap.cli.fault import fault
 from bootstrap.cli.render import console
 from bootstrap.cli.session import find_project, running_lab
 from bootstrap.config import pins
@@ -24,6 +25,9 @@ def lab() -> None:
 
     Its state is in RZP_LAB_DIR, else in the user's state folder. Nothing on the host's own network is touched.
     """
+
+
+lab.add_command(fault)
 
 
 @lab.command()

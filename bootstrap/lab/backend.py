@@ -49,6 +49,7 @@ class Hardware:
     disks: tuple[Disk, ...]
     cdrom: Path | None
     boot: tuple[str, ...]
+    boots: bool = True  # False: the machine is to count as running and never to answer
 
 
 class Backend(Protocol):

@@ -22,6 +22,7 @@ from aiohttp import web
 from bootstrap.errors import LabError
 from bootstrap.lab import files
 from bootstrap.lab.backend import Backend, Record
+from bootstrap.lab.dud import Duds
 from bootstrap.lab.pve import certificate, context, server, site
 from bootstrap.lab.pve.http import IDLE_SECONDS
 from bootstrap.lab.pve.startup import start_on_boot
@@ -51,7 +52,7 @@ class Daemon:
         own = [(kind, self._socket(kind)) for kind in PORTS]
         self.plan |= {PORTS[kind]: one.getsockname()[1] for kind, one in own}
         write_private(self.state / "ports.json", {kind: self.plan[key] for kind, key in PORTS.items()})
-        backend = self.backend = choose(self.state, self.plan)
+        backend = self.backend = Duds(choose(self.state, self.plan))
         await backend.open()
         inside = await backend.sockets() if hasattr(backend, "sockets") else []
         key = certificate.ensure(self.state, self.plan["nodes"])

@@ -43,6 +43,8 @@ def _figures(call: Call, node: str) -> dict[str, Any]:
     """The node's status, with figures for those who may audit it."""
     if not call.lab.warmed_up:
         return {"status": "unknown"}
+    if call.lab.mishaps.down(node):
+        return {"status": "offline", "level": ""}
     shown: dict[str, Any] = {"status": "online", "level": ""}
     if not call.may(f"/nodes/{node}", "Sys.Audit"):
         return shown
@@ -149,7 +151,7 @@ async def cluster_status(call: Call) -> Any:
             "name": name,
             "type": "node",
             "nodeid": n,
-            "online": 1,
+            "online": int(not call.lab.mishaps.down(name)),
             "local": int(n == 1),
             "level": "",
         }
@@ -199,7 +201,8 @@ def _storages(call: Call) -> list[dict[str, Any]]:
             "node": node,
             "plugintype": one.type,
         }
-        | {"shared": one.shared, "content": one.content, **figures}
+        | {"shared": one.shared, "content": one.content}
+        | ({"status": "unknown"} if lab.mishaps.down(node) else figures)
         for node in lab.nodes
         for one in lab.storages.all.values()
         if call.may(f"/storage/{one.storage}", "Datastore.Audit")

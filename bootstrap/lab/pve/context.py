@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bootstrap.lab.pve.access import Access
 from bootstrap.lab.pve.login import Login
 from bootstrap.lab.pve.machines import Machines
+from bootstrap.lab.pve.mishap import Mishaps
 from bootstrap.lab.pve.state import Store
 from bootstrap.lab.pve.storage import Storages
 from bootstrap.lab.pve.tasks import Tasks
@@ -48,6 +49,7 @@ class Lab:
     storages: Storages
     machines: Machines
     backend: Backend
+    mishaps: Mishaps
     files: str
     loopback_files: str
     opened: float
@@ -96,6 +98,7 @@ def make(
         storages=Storages(store, state / "storage"),
         machines=Machines(store),
         backend=backend,
+        mishaps=Mishaps(state),
         files=files,
         loopback_files=loopback_files,
         opened=time.time(),

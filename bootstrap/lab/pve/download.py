@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import aiohttp
 
 from bootstrap.errors import LabError
+from bootstrap.lab.pve import mishap
 from bootstrap.lab.pve.fault import Fault, invalid
 from bootstrap.lab.pve.images import inspect
 from bootstrap.lab.pve.routes import Routes
@@ -96,6 +97,8 @@ async def _fetch(lab: Lab, url: str, target: Path, shown: str, log: Any) -> None
             size = int(response.headers.get("Content-Length", 0))
             log(f"Length: {_length(size)} [{response.content_type}]")
             log(f"Saving to: '{shown}'")
+            if full := mishap.met("storage-full"):
+                raise _Refused(f"download failed: Cannot write to '{shown}' ({full.words}).")
             saved = await _save(response, target)
             log("     0K                                    100%  100M=0s")
             log(f"{_now()} (100 MB/s) - '{shown}' saved [{saved}/{size}]")

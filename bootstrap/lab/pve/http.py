@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
+from bootstrap.lab.pve import requestlog
 from bootstrap.lab.pve.access import NOBODY
 from bootstrap.lab.pve.fault import Fault, denied
 from bootstrap.lab.pve.routes import Answer, Call
@@ -45,6 +46,8 @@ class Api:
             result = await self._answer(request)
             total = {"total": result.total} if isinstance(result, Answer) else {}
             data = result.data if isinstance(result, Answer) else result
+            if isinstance(data, str) and data.startswith("UPID:"):
+                requestlog.remark(upid=data)
             response = web.Response(body=json.dumps({"data": data, **total}).encode())
         except Fault as fault:
             response = await self._failure(fault)
@@ -125,6 +128,8 @@ class Api:
                 500,
                 f"hostname lookup '{node}' failed - failed to get address info for: {node}: Name or service not known",
             )
+        if down := lab.mishaps.down(parts.get("node", "")):
+            raise Fault(595, down.words, bare=True)
         vmid = parts.get("vmid")
         if vmid is not None and not re.fullmatch(r"[1-9]\d{2,8}", vmid):
             raise Fault(
@@ -134,6 +139,7 @@ class Api:
             )
         given: dict[str, Any] = {} if route.upload else await body(request)
         given |= pairs(request.query_string)
+        requestlog.remark(params=sorted(given))
         params = check(route.rules, given, old_wording=lab.pve == "8.4")
         return await route.handler(Call(lab=lab, who=who, path=parts, params=params, request=request))
 

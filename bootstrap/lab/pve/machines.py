@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bootstrap.lab.pve import mishap
 from bootstrap.lab.pve.fault import Fault, no_config
 from bootstrap.lab.pve.options import DRIVES, OPTIONS
 from bootstrap.lab.pve.schema import properties
@@ -53,14 +54,15 @@ class Machine:
 
     def shown(self, *, current: bool) -> dict[str, Any]:
         values = self.config if current else self.next_config()
-        return {key: typed(key, value) for key, value in values.items()} | {"digest": self.digest}
+        held = {"lock": lock} if (lock := mishap.lock()) else {}
+        return {key: typed(key, value) for key, value in values.items()} | {"digest": self.digest} | held
 
     def drives(self) -> dict[str, dict[str, str]]:
         return {slot: properties(self.config[slot], "file") for slot in DRIVES if slot in self.config}
 
     def check_lock(self) -> None:
-        if "lock" in self.config:
-            raise Fault(500, f"VM is locked ({self.config['lock']})")
+        if lock := mishap.lock() or self.config.get("lock"):
+            raise Fault(500, f"VM is locked ({lock})")
 
     def check_digest(self, digest: str) -> None:
         if digest and digest != self.digest:
@@ -121,6 +123,8 @@ class Machines:
         if waits and task:
             task.log("trying to acquire lock...")
         try:
+            if mishap.met("busy"):
+                raise TimeoutError
             await asyncio.wait_for(lock.acquire(), LOCK_SECONDS)
         except TimeoutError as error:
             raise Fault(

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from bootstrap.lab.backend import Disk, Hardware, Nic
-from bootstrap.lab.pve import status
+from bootstrap.lab.pve import mishap, status
 from bootstrap.lab.pve.fault import Fault
 from bootstrap.lab.pve.formats import boot_devices, network_card
 from bootstrap.lab.pve.machines import is_cdrom
@@ -59,6 +59,7 @@ def hardware(lab: Lab, machine: Machine) -> Hardware:
         ),
         cdrom=mediums[0] if mediums else None,
         boot=tuple(boot_devices(config.get("boot", ""))),
+        boots=not mishap.met("never-boots"),
     )
 
 

@@ -144,7 +144,11 @@ async def create(call: Call) -> Any:
         if start:
             await power.start_machine(lab, call.node, vmid, task)
 
-    return lab.tasks.start(call.node, "qmcreate", str(vmid), call.who, work)
+    def undo() -> None:
+        if machine.config == {"lock": "create"}:
+            lab.machines.drop(vmid)
+
+    return lab.tasks.start(call.node, "qmcreate", str(vmid), call.who, work, undo=undo)
 
 
 def _build(lab: Lab, machine: Machine, params: dict[str, str], task: Task) -> None:
@@ -156,7 +160,6 @@ def _build(lab: Lab, machine: Machine, params: dict[str, str], task: Task) -> No
     except (Fault, RzpError, OSError) as error:
         for volid in _volumes(machine.vmid, made.values()):
             lab.storages.free(machine.node, volid)
-        lab.machines.drop(machine.vmid)
         text = error.in_task() if isinstance(error, Fault) else str(error)
         raise Fault(500, f"unable to create VM {machine.vmid} - {text}") from error
     kept = {key: normalise(key, text, pve=lab.pve, creating=True) for key, text in params.items()} | made

@@ -12,6 +12,7 @@ from bootstrap.lab.pve import (
     cluster,
     content,
     download,
+    migrate,
     pools,
     power,
     qemu,
@@ -20,6 +21,7 @@ from bootstrap.lab.pve import (
     upload,
 )
 from bootstrap.lab.pve.http import Api
+from bootstrap.lab.pve.requestlog import RequestLog
 
 if TYPE_CHECKING:
     from bootstrap.lab.pve.context import Lab
@@ -40,10 +42,12 @@ def make(lab: Lab) -> web.Application:
             update,
             resize,
             power,
+            migrate,
         )
         for route in module.ROUTES.table
     ]
     api = Api(lab, routes, delay_401=float(lab.plan.get("delay_401", 0)))
     application = web.Application(client_max_size=1 << 20, handler_args={"auto_decompress": False})
-    application.router.add_route("*", "/{path:.*}", api.handle)
+    handle = lab.mishaps.around(api.handle, RequestLog(lab.state), lab.nodes[0])
+    application.router.add_route("*", "/{path:.*}", handle)
     return application

@@ -84,7 +84,7 @@ def resource(lab: Lab, machine: Machine) -> dict[str, Any]:
     """A line of the cluster's list, which knows a fresh machine by number and tags only."""
     known = {"id": f"qemu/{machine.vmid}", "type": "qemu", "node": machine.node, "vmid": machine.vmid}
     known |= {key: machine.config[key] for key in ("tags", "lock") if key in machine.config}
-    if not lab.reported(machine):
+    if not lab.reported(machine) or lab.mishaps.down(machine.node):
         return known | {"status": "unknown"}
     pool = lab.access.pool_of(machine.vmid)
     details = listed(lab, machine)

@@ -9,6 +9,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from bootstrap.lab.pve import mishap
 from bootstrap.lab.pve.fault import Fault
 from bootstrap.lab.pve.images import inspect
 
@@ -182,6 +183,7 @@ class Storages:
             node, f"{storage.storage}:{f'{vmid}/{name}.{form}' if storage.holds_files else name}"
         )
         try:
+            mishap.room()
             with volume.file.open("xb") as file:
                 file.truncate(size)
         except OSError as error:

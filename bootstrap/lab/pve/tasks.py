@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bootstrap.errors import RzpError
+from bootstrap.lab.pve import mishap
 from bootstrap.lab.pve.fault import Fault
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Task:
 
     def log(self, line: str) -> None:
         self.lines.append(line)
+        if self.exitstatus is None:
+            mishap.fail_task(line=len(self.lines))
 
     def status(self) -> dict[str, Any]:
         user, _, token = self.user.partition("!")
@@ -75,9 +78,16 @@ class Tasks:
                 self._end(task, KILLED)
 
     def start(
-        self, node: str, kind: str, subject: str, identity: Identity, work: Callable[[Task], Awaitable[None]]
+        self,
+        node: str,
+        kind: str,
+        subject: str,
+        identity: Identity,
+        work: Callable[[Task], Awaitable[None]],
+        *,
+        undo: Callable[[], None] = lambda: None,
     ) -> str:
-        """Begins the work and answers the UPID at once."""
+        """Begins the work and answers the UPID at once. `undo` follows work that failed or was interrupted."""
         self._pid += 1
         now, ticks = int(time.time()), int(time.monotonic() * 100) & 0xFFFFFFFF
         upid = f"UPID:{node}:{self._pid:08X}:{ticks:08X}:{now:08X}:{kind}:{subject}:{identity.name}:"
@@ -93,14 +103,18 @@ class Tasks:
         )
         self.all[upid] = task
         self._store.put("task", upid, asdict(task))
-        self._running[upid] = asyncio.create_task(self._run(task, work), name=upid)
+        self._running[upid] = asyncio.create_task(self._run(task, work, undo), name=upid)
         return upid
 
-    async def _run(self, task: Task, work: Callable[[Task], Awaitable[None]]) -> None:
+    async def _run(
+        self, task: Task, work: Callable[[Task], Awaitable[None]], undo: Callable[[], None]
+    ) -> None:
         end = "OK"
         try:
             await asyncio.sleep(self._pace)
+            mishap.fail_task()
             await work(task)
+            mishap.fail_task(after=True)
         except Fault as fault:
             end = fault.in_task()
         except RzpError as error:
@@ -111,6 +125,8 @@ class Tasks:
             end = "received interrupt"
         except Exception as error:  # noqa: BLE001 - a task ends with its error's text, whatever it is
             end = f"{type(error).__name__}: {error}".replace("\n", " ")
+        if end != "OK":
+            undo()
         self._end(task, end)
         self._running.pop(task.upid, None)
 
@@ -119,9 +135,9 @@ class Tasks:
         good = end == "OK"
         if good and warnings:
             end = f"WARNINGS: {warnings}"
+        task.exitstatus, task.endtime = end, int(time.time())
         if end != KILLED:
             task.log(f"TASK {end}" if good else f"TASK ERROR: {end}")
-        task.exitstatus, task.endtime = end, int(time.time())
         self._store.put("task", task.upid, asdict(task))
 
     def interrupt(self, upid: str) -> None:

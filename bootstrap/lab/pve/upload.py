@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import BodyPartReader
 
+from bootstrap.lab.pve import mishap
 from bootstrap.lab.pve.download import ALGORITHMS, normalised, verify_checksum, verify_image
 from bootstrap.lab.pve.fault import Fault
 from bootstrap.lab.pve.routes import Routes
@@ -96,6 +97,9 @@ async def _import(call: Call, received: Path, fields: dict[str, str], name: str,
     task.log(f"target file: {volume.shown_path}")
     task.log(f"file size is: {_keep(received, volume)}")
     task.log(f"command: cp -- {temporary} {volume.shown_path}")
+    if full := mishap.met("storage-full"):
+        volume.file.unlink(missing_ok=True)
+        raise Fault(500, f"import failed: cp: error writing '{volume.shown_path}': {full.words}")
     task.log("finished file import successfully")
 
 

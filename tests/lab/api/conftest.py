@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import http.server
 import threading
 import time
@@ -95,6 +96,7 @@ def connect(tmp_path: Path) -> Iterator[Callable[[dict[str, Any]], Any]]:
     yield make
     for one in made:
         one._store["session"].close()
+    gc.collect()  # an exception that a test kept keeps its connection open
 
 
 @pytest.fixture
@@ -103,11 +105,11 @@ def api(lab: dict[str, Any], connect: Callable[[dict[str, Any]], Any]) -> Any:
 
 
 @pytest.fixture
-def finish() -> Callable[[Any, str], tuple[str, list[str]]]:
+def finish() -> Callable[..., tuple[str, list[str]]]:
     """Waits for a task: its exit status and log."""
 
-    def wait(api: Any, upid: str) -> tuple[str, list[str]]:
-        task = api.nodes("pve1").tasks(upid)
+    def wait(api: Any, upid: str, node: str = "pve1") -> tuple[str, list[str]]:
+        task = api.nodes(node).tasks(upid)
         while (status := task.status.get())["status"] == "running":
             time.sleep(0.01)
         return status["exitstatus"], [line["t"] for line in task.log.get(limit=0)]
