@@ -15,6 +15,8 @@ ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "project": {"errors"},
     "secrets": {"errors"},
+    "journal": set(),
+    "runlock": {"errors", "journal"},
     "sshprobe": {"errors"},
     "config": {"errors"},
     "machine": set(),

@@ -6,7 +6,7 @@ A machine that fails does not stop the others; a run that was killed at any poin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,8 @@ __all__ = ["Event", "Result", "apply"]
 
 # A machine shows its host key after 1 to 60 s, by how fast its disk is.
 _KEY_LIMIT = 300.0
+# After Ctrl-C a call that is under way gets this long; its thread is then left behind.
+_STOP_LIMIT = 2.0
 _PHASES: tuple[tuple[type, ...], ...] = (
     (FetchImage,),
     (Delete,),
@@ -52,12 +54,12 @@ def apply(
     seed: Callable[[Machine], bytes],
     host_key: Callable[[Machine], str],
     report: Report = lambda _: None,
-    wait: bool = True,
+    wait_for_hosts: bool = True,
     project: Path = Path(),
     probe: Prober | None = None,
     key_limit: float = _KEY_LIMIT,
 ) -> Result:
-    """`wait` False: end when the machines are started; a later run waits for them and takes their seeds out.
+    """`wait_for_hosts` False: end when the machines are started; a later run waits for them and takes their seeds out.
 
     Raises ImpossiblePlan before the first change when something stands in the way of all of it.
     """
@@ -69,7 +71,7 @@ def apply(
         seed=seed,
         host_key=host_key,
         probe=probe or SshProbe(),
-        wait=wait,
+        wait=wait_for_hosts,
         key_limit=key_limit,
     )
     return _Run(lifecycle, report, project).carry_out(plan)
@@ -108,18 +110,17 @@ class _Run:
         ]
 
     def _each(self, changes: list[Change]) -> list[Change]:
-        """In parallel, as far as the environment allows; an end by force (Ctrl-C) reaches every thread."""
-        done = []
-        with ThreadPoolExecutor(max_workers=self.lifecycle.environment.proxmox.parallel) as pool:
-            futures = [(change, pool.submit(self._one, change)) for change in changes]
-            try:
-                for change, future in futures:
-                    if future.result():
-                        done.append(change)
-            except BaseException:
-                self.lifecycle.client.stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        """In parallel, as far as the environment allows. An end by force (Ctrl-C) stops every thread at its next pause."""
+        pool = ThreadPoolExecutor(max_workers=self.lifecycle.environment.proxmox.parallel)
+        futures = [(change, pool.submit(self._one, change)) for change in changes]
+        try:
+            done = [change for change, future in futures if future.result()]
+        except BaseException:
+            self.lifecycle.client.stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            wait([future for _, future in futures], timeout=_STOP_LIMIT)
+            raise
+        pool.shutdown()
         return done
 
     def _one_by_one(self, changes: list[Change]) -> list[Change]:

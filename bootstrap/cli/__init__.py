@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from typing import Any
@@ -101,7 +102,9 @@ def main() -> None:
         click.secho(
             "Stopped. Nothing is lost: the same command goes on where this one ended.", fg="red", err=True
         )
-        code = 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)  # a thread that waits for an answer of Proxmox would keep the process for up to a minute
     except click.ClickException as error:
         error.show()
         code = 1

@@ -5,10 +5,12 @@ from __future__ import annotations
 import click
 
 from bootstrap import plan as plans
+from bootstrap import runlock
 from bootstrap.cli import steps
 from bootstrap.cli.render import console, show_plan
 from bootstrap.cli.session import Session
 from bootstrap.errors import ImpossiblePlan
+from bootstrap.plan import Plan
 
 
 @click.command()
@@ -21,23 +23,27 @@ def destroy(environment: str, confirm_destroy: str | None) -> None:
     lift it first.
     """
     session = Session.open(environment)
-    observed = steps.read(session)
-    plan = plans.destroy(environment, observed, session.cluster.machines)
-    show_plan(plan)
-    if plan.conflicts:
-        raise ImpossiblePlan(
-            f"{environment}: {len(plan.conflicts)} disk(s) would die (above); nothing was changed"
-        )
-    if not plan.changes:
-        return
-    steps.ask(plan, yes=True, confirmed=confirm_destroy)
-    steps.carry_out(session, plan, wait=True)
-    left = plans.destroy(environment, steps.read(session), session.cluster.machines)
-    if left.changes:
-        raise ImpossiblePlan(
-            f"{environment}: Proxmox still lists {', '.join(map(str, left.changes))}; run the command again"
-        )
+    with runlock.held(environment):
+        plan = _plan(session)
+        show_plan(plan)
+        if plan.conflicts:
+            raise ImpossiblePlan(
+                f"{environment}: {len(plan.conflicts)} disk(s) would die (above); nothing was changed"
+            )
+        if not plan.changes:
+            return
+        steps.ask(plan, yes=True, confirmed=confirm_destroy)
+        with steps.recorded(session, plan, "destroy"):
+            steps.carry_out(session, plan, wait=True)
+        if left := _plan(session).changes:
+            raise ImpossiblePlan(
+                f"{environment}: Proxmox still lists what was to go ({', '.join(map(str, left))}); run the command again"
+            )
     console.print(
         f"{environment}: destroyed; Proxmox lists none of its machines and seeds. Secrets and inventory are still there.",
         markup=False,
     )
+
+
+def _plan(session: Session) -> Plan:
+    return plans.destroy(session.environment.name, steps.read(session), session.cluster.machines)

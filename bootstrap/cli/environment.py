@@ -8,16 +8,16 @@ from collections.abc import Collection
 
 import click
 
-from bootstrap import config
+from bootstrap import config, runlock
 from bootstrap import doctor as checks
 from bootstrap import inventory as generated
 from bootstrap import output as outputs
 from bootstrap import status as states
-from bootstrap.change import ONLY_BY_REPLACEMENT
 from bootstrap.cli import lab, steps
-from bootstrap.cli.render import console, show_findings, show_plan, show_status
+from bootstrap.cli.render import console, show_findings, show_plan, show_rest, show_status
 from bootstrap.cli.session import Session
 from bootstrap.errors import ImpossiblePlan, InvalidEnvironment, RzpError
+from bootstrap.plan import Plan
 
 _env = click.argument("environment", metavar="ENV")
 _json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
@@ -64,30 +64,26 @@ def up(
         sys.exit(_preview(environment, as_json=False, reboot=reboot, replacing=replacing))
     lab.ensure(environment, machines=not no_wait)
     session = Session.open(environment)
-    plan = steps.make_plan(session, reboot=reboot, replacing=replacing)
-    show_plan(plan)
-    if plan.conflicts:
-        raise ImpossiblePlan(
-            f"{environment}: {len(plan.conflicts)} conflict(s) stand in the way (above); nothing was changed"
-        )
-    steps.check_ground(session, plan)
-    if plan.applicable:
-        steps.ask(plan, yes=yes, confirmed=confirm_destroy)
+    with runlock.held(environment):
+        plan = steps.make_plan(session, reboot=reboot, replacing=replacing)
+        show_plan(plan)
+        if plan.conflicts:
+            raise ImpossiblePlan(
+                f"{environment}: {len(plan.conflicts)} conflict(s) stand in the way (above); nothing was changed"
+            )
+        steps.check_ground(session, plan)
+        if plan.applicable:
+            steps.ask(plan, yes=yes, confirmed=confirm_destroy)
+        with steps.recorded(session, plan, "up"):
+            _bring_up(session, plan, wait=not no_wait)
+    show_rest(plan)
+
+
+def _bring_up(session: Session, plan: Plan, *, wait: bool) -> None:
     for sentence in session.make_secrets(machines=len(plan.creations) < len(session.cluster.machines)):
         console.print(sentence, markup=False)
-    steps.carry_out(session, plan, wait=not no_wait)
+    steps.carry_out(session, plan, wait=wait)
     steps.write_inventory(session)
-    if plan.differences:
-        raise ImpossiblePlan(
-            f"{environment}: {len(plan.differences)} machine(s) differ in what can be changed {ONLY_BY_REPLACEMENT} (see above)"
-        )
-    if plan.left_waiting and not reboot:
-        console.print(
-            f"{', '.join(plan.left_waiting)}: changed, and a part waits for a reboot: rzp-bootstrap {environment} --reboot",
-            style="yellow",
-            markup=False,
-        )
-    console.print(f"Next: pyinfra inventories/{environment}.py deploys/k3s.py", style="bold", markup=False)
 
 
 @click.command()

@@ -13,9 +13,20 @@ from rich.table import Table
 from rich.text import Text
 
 from bootstrap.apply import Event, Result
-from bootstrap.change import Create, Delete, Differs, DropSeed, FetchImage, Finish, Reboot, Start, Update
+from bootstrap.change import (
+    ONLY_BY_REPLACEMENT,
+    Create,
+    Delete,
+    Differs,
+    DropSeed,
+    FetchImage,
+    Finish,
+    Reboot,
+    Start,
+    Update,
+)
 from bootstrap.doctor import Finding
-from bootstrap.errors import TaskFailed
+from bootstrap.errors import ImpossiblePlan, TaskFailed
 from bootstrap.plan import Plan
 from bootstrap.status import Row
 
@@ -54,6 +65,20 @@ def show_plan(plan: Plan) -> None:
     )
     different = f"; {len(plan.differences)} differ" if plan.differences else ""
     console.print(f"{plan.environment}: {counts or 'nothing to apply'}{different}.", markup=False)
+
+
+def show_rest(plan: Plan) -> None:
+    """After a run: what it could not put right, which is an error; what waits for a reboot; and the next command."""
+    name = plan.environment
+    if plan.differences:
+        raise ImpossiblePlan(
+            f"{name}: {len(plan.differences)} machine(s) differ in what can be changed {ONLY_BY_REPLACEMENT} (above)"
+        )
+    rebooted = {change.machine.name for change in plan.changes if isinstance(change, Reboot)}
+    if left := [machine for machine in plan.left_waiting if machine not in rebooted]:
+        said = f"{', '.join(left)}: changed, and a part waits for a reboot: rzp-bootstrap {name} --reboot"
+        console.print(said, style="yellow", markup=False)
+    console.print(f"Next: pyinfra inventories/{name}.py deploys/k3s.py", style="bold", markup=False)
 
 
 def _count(plan: Plan, verb: str) -> int:

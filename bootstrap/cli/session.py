@@ -13,10 +13,12 @@ from typing import Any
 import click
 
 from bootstrap import config, project
+from bootstrap.apply.event import Event, Report
 from bootstrap.cluster import K3sCluster
 from bootstrap.config import demo
 from bootstrap.config.base import Environment
 from bootstrap.errors import InvalidEnvironment, LabError, SecretsError
+from bootstrap.journal import Journal
 from bootstrap.proxmox.session import Client, connect
 from bootstrap.secrets import Secret, Secrets
 
@@ -29,6 +31,7 @@ class Session:
 
     environment: Environment
     project: Path
+    journal: Journal | None = None
 
     @classmethod
     def open(cls, name: str, *, ready: bool = True) -> Session:
@@ -61,8 +64,23 @@ class Session:
         return Secrets.open(self.environment.name, self.project)
 
     def client(self) -> Client:
-        """A connection of its own for the calling thread."""
-        return connect(self.environment.proxmox, self.secrets, self.project)
+        """A new client; nothing is sent yet."""
+        watch = self.journal.write if self.journal else None
+        return connect(self.environment.proxmox, self.secrets, self.project, watch)
+
+    def told(self, report: Report) -> Report:
+        """`report`, and a line in the journal."""
+        journal = self.journal
+        if journal is None:
+            return report
+
+        def both(event: Event) -> None:
+            journal.write(
+                "step", subject=event.subject, state=event.state, done=event.done, failed=event.failed
+            )
+            report(event)
+
+        return both
 
     def host_key_seed(self) -> Secret:
         return self.secrets.require("ssh.host-key-seed")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -14,6 +15,7 @@ from bootstrap.cli.render import console, progress, show_failures
 from bootstrap.cli.session import Session
 from bootstrap.doctor import obstacles
 from bootstrap.errors import ImpossiblePlan, InvalidEnvironment, RzpError, SecretsError
+from bootstrap.journal import Journal
 from bootstrap.live import Observed
 from bootstrap.machine import Machine
 from bootstrap.plan import Plan, diff
@@ -98,22 +100,47 @@ def carry_out(session: Session, plan: Plan, *, wait: bool) -> None:
     def host_key(machine: Machine) -> str:
         return hostkeys.public(_known(seed), machine.uuid)
 
-    with progress() as report:
-        result = apply(
-            plan,
-            client=session.client,
-            environment=session.environment,
-            seed=seed_iso,
-            host_key=host_key,
-            report=report,
-            wait=wait,
-            project=session.project,
-        )
+    client = session.client()
+    try:
+        with progress() as report:
+            result = apply(
+                plan,
+                client=lambda: client,
+                environment=session.environment,
+                seed=seed_iso,
+                host_key=host_key,
+                report=session.told(report),
+                wait_for_hosts=wait,
+                project=session.project,
+            )
+    except KeyboardInterrupt:
+        for upid, what in client.waited_for.items():
+            console.print(f"goes on in Proxmox: {what} ({upid})", style="yellow", markup=False)
+        raise
     if result.failures:
         show_failures(result)
         raise RzpError(
             f"{plan.environment}: {len(result.failures)} part(s) failed (above); run the same command again to go on"
         )
+
+
+@contextmanager
+def recorded(session: Session, plan: Plan, verb: str) -> Iterator[None]:
+    """A journal of the run, where there is something to do; named when the run fails."""
+    if not plan.applicable:
+        yield
+        return
+    journal = session.journal = Journal.open(plan.environment, verb=verb)
+    journal.write("plan", **plan.as_dict())
+    try:
+        yield
+        journal.write("end", outcome="ok")
+    except BaseException as error:
+        journal.write("end", outcome=str(error) or type(error).__name__)
+        console.print(f"What was done, call by call: {journal.path}", markup=False)
+        raise
+    finally:
+        journal.close()
 
 
 def _known(seed: Secret | None) -> Secret:

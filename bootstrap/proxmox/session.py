@@ -1,4 +1,4 @@
-"""Client: calls of the Proxmox VE API over a verified connection. The only importer of proxmoxer.
+"""Client: calls of the Proxmox VE API over a verified connection. With transport.py the only importer of proxmoxer.
 
 Reads are repeated a bounded number of times; a write never is, and one without an answer raises UnknownOutcome. The
 environment's proxies and ~/.netrc are not used. A wrong fingerprint ends the TLS handshake, so no request is sent.
@@ -9,13 +9,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 from urllib.parse import quote
 
 import requests
-from proxmoxer.backends.https import JsonSerializer, ProxmoxHttpSession
+from proxmoxer.backends.https import JsonSerializer
 from proxmoxer.core import ProxmoxResource, ResourceException
 from requests.adapters import BaseAdapter, HTTPAdapter
 
@@ -23,10 +22,9 @@ from bootstrap.config.model import Proxmox
 from bootstrap.errors import ProxmoxError, RzpError
 from bootstrap.proxmox.access import Access, access
 from bootstrap.proxmox.faults import Verdict, judge, refused, unreachable
+from bootstrap.proxmox.transport import Http, Limits, Pinned
 from bootstrap.secrets import Secrets
 
-# The server drops a connection after 5 s of silence; a write must not race with that.
-_IDLE_LIMIT = 4.0
 # Tickets live for two hours.
 _TICKET_AGE = 3600.0
 _ATTEMPTS = 4
@@ -34,77 +32,24 @@ _ATTEMPTS = 4
 Params = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Seconds that one call may take, per kind, and the first pauses before a repetition and of a task's polls.
+class Watch(Protocol):
+    """Hears of every call, when it is over. `outcome`: ok, or why not; `upid`: of the task that it started."""
 
-    Proxmox' own proxy gives up after 30; an upload is answered at its end.
-    """
-
-    connect: float = 10
-    read: float = 40
-    write: float = 60
-    upload: float = 900
-    first_pause: float = 0.5
-    first_poll: float = 0.1
+    def __call__(
+        self, what: str, /, *, method: str, path: str, seconds: float, outcome: str, upid: str | None
+    ) -> None: ...
 
 
-class _Http(ProxmoxHttpSession):  # type: ignore[misc]  # proxmoxer is not typed
-    """A requests session with our settings; proxmoxer's part of it streams uploads."""
-
-    def __init__(self, adapter: BaseAdapter, verify: bool | str, limits: Limits) -> None:
-        super().__init__()
-        self.trust_env = False
-        self.mount("https://", adapter)
-        self._verify = verify
-        self._limits = limits
-        self.last_used = 0.0
-
-    def request(self, method: str, url: str, **arguments: Any) -> requests.Response:
-        """Neither does a redirect get our credentials, nor does a call wait for ever."""
-        if time.monotonic() - self.last_used > _IDLE_LIMIT:
-            self.close()
-        data = arguments.get("data") or {}
-        upload = any(hasattr(value, "read") for value in data.values())
-        limit = self._limits.read if method == "GET" else self._limits.write
-        try:
-            response: requests.Response = super().request(
-                method,
-                url,
-                **arguments,
-                timeout=(self._limits.connect, self._limits.upload if upload else limit),
-                verify=self._verify,
-                allow_redirects=False,
-            )
-        finally:
-            self.last_used = time.monotonic()
-        if response.is_redirect:
-            raise ProxmoxError(
-                f"{url}: it redirects to {response.headers['location']}; correct proxmox.endpoints"
-            )
-        return response
-
-
-class _Pinned(HTTPAdapter):
-    """Accepts exactly one certificate."""
-
-    def __init__(self, fingerprint: str) -> None:
-        self._fingerprint = fingerprint
-        super().__init__()
-
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
-        super().init_poolmanager(connections, maxsize, block, assert_fingerprint=self._fingerprint, **kwargs)
-
-
-def connect(proxmox: Proxmox, secrets: Secrets, project: Path = Path()) -> Client:
+def connect(proxmox: Proxmox, secrets: Secrets, project: Path = Path(), watch: Watch | None = None) -> Client:
     """A client for an environment's Proxmox; nothing is sent yet."""
-    return Client(access(proxmox, secrets, project))
+    return Client(access(proxmox, secrets, project), watch=watch)
 
 
 class Client:
     """One for all threads; inside, each thread has a session of its own.
 
-    `calls`: what was sent, in order. `transport` wraps what sends it; tests come in there.
+    `calls`: what was sent, in order. `waited_for`: UPIDs of tasks whose end is awaited. `transport` wraps what sends it; tests
+    come in there.
     """
 
     def __init__(
@@ -113,10 +58,13 @@ class Client:
         *,
         limits: Limits | None = None,
         transport: Callable[[BaseAdapter], BaseAdapter] = lambda real: real,
+        watch: Watch | None = None,
     ) -> None:
         self.access = given
         self.calls: list[tuple[str, str]] = []
         self.stop = threading.Event()
+        self.waited_for: dict[str, str] = {}
+        self._watch = watch
         self.limits = limits or Limits()
         self._transport = transport
         self._local = threading.local()
@@ -158,16 +106,24 @@ class Client:
 
     def _attempt(self, method: str, path: str, params: Params | None, *, harmless: bool) -> Any:
         for attempt in range(1, max(_ATTEMPTS, len(self.access.endpoints)) + 1):
-            used = self._endpoint
+            used, began = self._endpoint, time.monotonic()
             try:
                 answer = self._send(method, path, params, self.access.endpoints[used])
                 self._reached = True
+                self._heard(method, path, began, "ok", answer)
                 return answer
             except (requests.RequestException, ResourceException) as error:
                 verdict, fault = self._fault(error, f"{method} {path}", used, harmless=harmless)
+                self._heard(method, path, began, str(fault))
                 if not self._again(verdict, attempt, used, harmless=harmless):
                     raise fault from None
         raise fault
+
+    def _heard(self, method: str, path: str, began: float, outcome: str, answer: Any = None) -> None:
+        if self._watch is not None:
+            upid = answer if isinstance(answer, str) and answer.startswith("UPID:") else None
+            seconds = round(time.monotonic() - began, 3)
+            self._watch("call", method=method, path=path, seconds=seconds, outcome=outcome, upid=upid)
 
     def _again(self, verdict: Verdict, attempt: int, used: int, *, harmless: bool) -> bool:
         endpoints = len(self.access.endpoints)
@@ -205,11 +161,11 @@ class Client:
             raise ProxmoxError(f"{endpoint}: answers, but not as a Proxmox API; correct proxmox.endpoints")
         return answer
 
-    def _session(self) -> _Http:
-        http: _Http | None = getattr(self._local, "http", None)
+    def _session(self) -> Http:
+        http: Http | None = getattr(self._local, "http", None)
         if http is None:
             verify = str(self.access.ca_file) if self.access.ca_file else not self.access.fingerprint
-            http = self._local.http = _Http(self._transport(self._adapter()), verify, self.limits)
+            http = self._local.http = Http(self._transport(self._adapter()), verify, self.limits)
             http.headers["Accept"] = "application/json"
         if self.access.token_name is not None:
             http.headers["Authorization"] = (
@@ -237,7 +193,7 @@ class Client:
             self._ticket = (time.monotonic(), answer["ticket"], answer["CSRFPreventionToken"])
 
     def _adapter(self) -> BaseAdapter:
-        return _Pinned(self.access.fingerprint) if self.access.fingerprint else HTTPAdapter()
+        return Pinned(self.access.fingerprint) if self.access.fingerprint else HTTPAdapter()
 
 
 def _plain(params: Params) -> dict[str, Any]:

@@ -26,6 +26,15 @@ def wait(client: Client, upid: str | None, *, limit: float, waiting: Waiting = l
         return
     what = _described(upid)
     waiting(f"{what}, at most {limit:.0f} s")
+    client.waited_for[upid] = what
+    result = _end(client, upid, what, limit)
+    del client.waited_for[upid]
+    if not _GOOD.match(result):
+        raise _failed(client, upid, what, result)
+
+
+def _end(client: Client, upid: str, what: str, limit: float) -> str:
+    """The exit status."""
     deadline = time.monotonic() + limit
     interval = client.limits.first_poll
     client.pause(interval)
@@ -37,9 +46,7 @@ def wait(client: Client, upid: str | None, *, limit: float, waiting: Waiting = l
             )
         client.pause(interval)
         interval = min(interval * 1.5, _SLOWEST)
-    result = str(status.get("exitstatus", "no exit status"))
-    if not _GOOD.match(result):
-        raise _failed(client, upid, what, result)
+    return str(status.get("exitstatus", "no exit status"))
 
 
 def running(client: Client, node: str, vmid: int) -> dict[str, str]:

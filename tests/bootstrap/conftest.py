@@ -29,7 +29,8 @@ from bootstrap.plan import Plan, diff
 from bootstrap.proxmox import images, tasks
 from bootstrap.proxmox.access import Access as Login
 from bootstrap.proxmox.read import observe
-from bootstrap.proxmox.session import Client, Limits
+from bootstrap.proxmox.session import Client
+from bootstrap.proxmox.transport import Limits
 from bootstrap.secrets import Secret
 from bootstrap.sshprobe import Sighting
 

@@ -198,7 +198,7 @@ def test_a_run_that_is_killed_between_two_steps_of_two_machines_is_finished_by_t
 
 
 def test_without_waiting_the_seed_stays_until_the_next_run(lab: Any) -> None:
-    assert lab.apply(lab.plan(), wait=False).failures == {}
+    assert lab.apply(lab.plan(), wait_for_hosts=False).failures == {}
     assert all(vm.seed for vm in lab.observe().vms)
 
     plan = lab.plan()
@@ -280,7 +280,7 @@ def test_a_vmid_that_is_taken_after_the_plan_was_made_is_a_conflict(
 
 def test_a_machine_that_another_workstation_made_meanwhile_is_taken_over(lab: Any) -> None:
     plan = lab.plan()
-    lab.apply(plan, wait=False)
+    lab.apply(plan, wait_for_hosts=False)
 
     assert lab.apply(plan).failures == {}
     assert _converged(lab)
@@ -352,7 +352,7 @@ def test_without_the_image_no_machine_is_begun(lab: Any) -> None:
 
 
 def test_destroying_leaves_the_image_and_nothing_else(lab: Any) -> None:
-    lab.apply(lab.plan(), wait=False)
+    lab.apply(lab.plan(), wait_for_hosts=False)
 
     result = lab.apply(destroy("demo", lab.observe()))
 

@@ -13,7 +13,8 @@ import requests
 from requests.adapters import BaseAdapter
 
 from bootstrap.proxmox.access import Access
-from bootstrap.proxmox.session import Client, Limits
+from bootstrap.proxmox.session import Client
+from bootstrap.proxmox.transport import Limits
 from bootstrap.secrets import Secret
 
 
