@@ -7,11 +7,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from bootstrap.config.base import Environment
-from bootstrap.errors import ImpossiblePlan, ProxmoxError, RzpError, UnknownOutcome, WaitTimeout
+from bootstrap.errors import (
+    ImpossiblePlan,
+    ProxmoxError,
+    RzpError,
+    TaskFailed,
+    UnknownOutcome,
+    WaitTimeout,
+)
 from bootstrap.fields import FieldChange, Verdict, field_changes, waiting
 from bootstrap.live import Live
 from bootstrap.machine import Machine
@@ -63,14 +71,7 @@ class Lifecycle:
         """The machine, created by this run or an earlier one."""
         client = self.client
         if known is not None:
-            # What a killed run had asked for may still be under way, and would change the VM between read and write.
-            for upid in tasks.running(client, known.node, known.vmid).values():
-                tasks.wait(
-                    client,
-                    upid,
-                    limit=machines.CREATE_LIMIT,
-                    waiting=partial(say, "an earlier run's step ends"),
-                )
+            self._settled(known, say)
             live, creation = read.machine(client, known.node, known.vmid)
         else:
             self._upload_seed(machine, machine.node, say)
@@ -89,6 +90,13 @@ class Lifecycle:
                 images.delete_volume(client, machine.node, machines.seed_volume(machine, self.environment))
             raise ImpossiblePlan(taken(machine, live, proofs))
         return live
+
+    def _settled(self, live: Live, say: Say) -> None:
+        """What a killed run had asked for may still be under way, and would change the VM between read and write."""
+        for upid in tasks.running(self.client, live.node, live.vmid).values():
+            waiting = partial(say, "an earlier run's step ends")
+            with suppress(TaskFailed):  # what it was to do is judged from what is there then
+                tasks.wait(self.client, upid, limit=machines.CREATE_LIMIT, waiting=waiting)
 
     def _claim(self, machine: Machine, say: Say) -> tuple[Live | None, str | None]:
         """Create, unless somebody was faster; a create without an answer may have happened: look, never repeat."""
@@ -110,6 +118,7 @@ class Lifecycle:
 
     def start(self, machine: Machine, live: Live, say: Say) -> str:
         """A finished machine that was switched off."""
+        self._settled(live, say)
         machines.start(self.client, self._own(machine, live), partial(say, "starts"))
         return self._reached(machine, say)
 
@@ -120,6 +129,7 @@ class Lifecycle:
         def due(live: Live) -> list[FieldChange]:
             return [change for change in field_changes(machine, live) if change.field in asked]
 
+        self._settled(planned, say)
         live = self._own(machine, planned)
         settings = [change.field for change in due(live) if not change.is_disk]
         if settings:
@@ -137,8 +147,9 @@ class Lifecycle:
 
     def reboot(self, machine: Machine, planned: Live, say: Say) -> str:
         """Off and on again; a server whose API answered has to answer again before the next machine's turn."""
-        live, _ = read.machine(self.client, planned.node, planned.vmid)
-        live = self._still_own(machine, live)
+        self._settled(planned, say)
+        found, _ = read.machine(self.client, planned.node, planned.vmid)
+        live = self._still_own(machine, found)
         if live.running and not waiting(live):
             return "needs no reboot any more"
         served = machine.role == "server" and self.probe.answers(machine.address, _API_PORT)
@@ -212,6 +223,7 @@ class Lifecycle:
 
     def delete(self, planned: Live, say: Say) -> str:
         """Only what is still the machine that the plan named, and not under protection."""
+        self._settled(planned, say)
         live, _ = read.machine(self.client, planned.node, planned.vmid)
         if live is None:
             return "was gone already"

@@ -23,6 +23,8 @@ from bootstrap.cluster import K3sCluster
 from bootstrap.config import demo
 from bootstrap.config.base import Environment
 from bootstrap.config.model import Access, Network, Proxmox, Subnet4, Subnet6
+from bootstrap.errors import TaskFailed
+from bootstrap.lab import faults
 from bootstrap.live import Observed
 from bootstrap.machine import Machine
 from bootstrap.plan import Plan, diff
@@ -154,9 +156,36 @@ class Lab:
             **options,
         )
 
+    def volumes(self) -> list[str]:
+        """Every volume on both storages, disks without their format's ending."""
+        root = self.root()
+        found = images.content(root, "pve1", "vmdata") + images.content(root, "pve1", "local")
+        return sorted(str(entry["volid"]).removesuffix(".raw").removesuffix(".qcow2") for entry in found)
+
+    def expected_volumes(self, machines: tuple[Machine, ...]) -> list[str]:
+        """The image, and each machine's disks in the order in which they were made."""
+        disks = [f"vmdata:{m.vmid}/vm-{m.vmid}-disk-{n}" for m in machines for n, _ in enumerate(m.disks)]
+        return sorted([images.volume(self.environment).removesuffix(".qcow2"), *disks])
+
+    def empty(self) -> None:
+        """Every VM and every file gone, and no fault left."""
+        faults.clear(self.state)
+        root = self.root()
+        for entry in root.get("/cluster/resources", {"type": "vm"}):
+            path = f"/nodes/{entry['node']}/qemu/{entry['vmid']}"
+            for upid in tasks.running(root, entry["node"], entry["vmid"]).values():
+                with contextlib.suppress(TaskFailed):
+                    tasks.wait(root, upid, limit=10)
+            root.put(f"{path}/config", {"protection": False, "delete": "lock", "skiplock": True})
+            tasks.wait(root, root.post(f"{path}/status/stop"), limit=10)
+            tasks.wait(root, root.delete(path, {"destroy-unreferenced-disks": True}), limit=10)
+        for storage in ("local", "vmdata"):
+            for entry in images.content(root, "pve1", storage):
+                images.delete_volume(root, "pve1", entry["volid"])
+
 
 @contextlib.contextmanager
-def _running_lab(state: Path, **plan: Any) -> Iterator[Lab]:
+def running_lab(state: Path, **plan: Any) -> Iterator[Lab]:
     storages = [
         {"storage": "local", "type": "dir", "content": "iso,import,vztmpl,backup,snippets", "shared": 0},
         {"storage": "vmdata", "type": "dir", "content": "images,rootdir", "shared": 0},
@@ -198,14 +227,14 @@ def _running_lab(state: Path, **plan: Any) -> Iterator[Lab]:
 @pytest.fixture
 def fresh_lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
     """A lab of one's own, parametrized indirectly by what is different about it."""
-    with _running_lab(tmp_path / "lab", **getattr(request, "param", {})) as running:
+    with running_lab(tmp_path / "lab", **getattr(request, "param", {})) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def untouched_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """One lab for every test that changes nothing in it."""
-    with _running_lab(tmp_path_factory.mktemp("lab") / "state") as running:
+    with running_lab(tmp_path_factory.mktemp("lab") / "state") as running:
         yield running
 
 
@@ -213,11 +242,4 @@ def untouched_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def lab(untouched_lab: Lab) -> Iterator[Lab]:
     """An empty lab, emptied again afterwards. Users, roles and storages stay as they are made."""
     yield Lab(untouched_lab.endpoint, untouched_lab.state)
-    root = untouched_lab.root()
-    for entry in root.get("/cluster/resources", {"type": "vm"}):
-        path = f"/nodes/pve1/qemu/{entry['vmid']}"
-        root.put(f"{path}/config", {"protection": False})
-        tasks.wait(root, root.post(f"{path}/status/stop"), limit=10)
-        tasks.wait(root, root.delete(path), limit=10)
-    for entry in images.content(root, "pve1", "local"):
-        images.delete_volume(root, "pve1", entry["volid"])
+    untouched_lab.empty()

@@ -244,6 +244,7 @@ def test_a_change_and_a_reboot_are_told_with_their_calls(made: Any) -> None:
     made.apply(made.plan(wanted), client)
 
     calls = [(method, path.removeprefix(f"{AGENT}/")) for method, path in client.calls]
-    assert calls == [("GET", "pending"), ("PUT", "config"), ("GET", "pending"), ("GET", "pending")]
+    assert calls[0] == ("GET", "/nodes/pve1/tasks")
+    assert calls[1:] == [("GET", "pending"), ("PUT", "config"), ("GET", "pending"), ("GET", "pending")]
     assert isinstance(made.plan(wanted, reboot=True).changes[0], Reboot)
     assert issubclass(ImpossiblePlan, RzpError)
