@@ -47,14 +47,20 @@ VERDICTS: dict[str, Verdict] = {
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field that differs. Sizes of disks are in GiB, None: there is no such disk."""
+    """One field that differs. Sizes of disks are in GiB, None: there is no such disk.
+
+    `undoes`: the VM runs with `new`, and `old` is only what somebody set for its next start; setting it withdraws that.
+    """
 
     field: str
     old: Any
     new: Any
+    undoes: bool = False
 
     @property
     def verdict(self) -> Verdict:
+        if self.undoes:
+            return Verdict.NOW
         if self.is_disk:
             return Verdict.REPLACE if self.old is not None and self.old > self.new else Verdict.NOW
         return VERDICTS[self.field]
@@ -102,7 +108,8 @@ def field_changes(machine: Machine, live: Live) -> Iterable[FieldChange]:
     for name, new in managed_fields(machine).items():
         old = live.fields.get(name)
         if old != new:
-            yield FieldChange(name, old, new)
+            runs_as_wanted = live.running and name in live.running_fields and live.running_fields[name] == new
+            yield FieldChange(name, old, new, undoes=runs_as_wanted)
     for disk in machine.disks:
         size = live.disks.get(disk.slot)
         if size != disk.gib:

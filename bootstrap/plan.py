@@ -150,7 +150,7 @@ class _Found:
             self.changes.append(Finish(machine, live))
         elif not live.running:
             self.changes.append(Start(machine, live))
-        else:
+        if live.running:
             self._reboot(update)
         if live.node != machine.node:
             self.notes.append(
@@ -159,7 +159,9 @@ class _Found:
 
     def _reboot(self, update: Update) -> None:
         machine, live = update.machine, update.live
-        due = (*waiting(live), *(c for c in update.changes if c.verdict is Verdict.REBOOT))
+        undone = {change.field for change in update.changes}
+        due = tuple(change for change in waiting(live) if change.field not in undone)
+        due += tuple(change for change in update.changes if change.verdict is Verdict.REBOOT)
         if due and self.reboot:
             self.changes.append(Reboot(machine, live, due))
         elif due and not update.needs_reboot:

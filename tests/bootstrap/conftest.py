@@ -107,7 +107,7 @@ class Lab:
 
     @cached_property
     def environment(self) -> Environment:
-        """The demo with one agent less, which is enough here."""
+        """The demo with one agent less, which is enough here; a test may put another in its place."""
         built = demo.build(self.endpoint)
         return built.model_copy(update={"agents": (built.agents[0].model_copy(update={"count": 1}),)})
 
@@ -129,7 +129,11 @@ class Lab:
     def client(
         self, transport: Callable[[BaseAdapter], BaseAdapter] = lambda real: real, **other: Any
     ) -> Client:
-        return Client(replace(self.login, **other), limits=Limits(first_poll=0.02), transport=transport)
+        return Client(
+            replace(self.login, **other),
+            limits=Limits(first_poll=0.02, first_pause=0.02),
+            transport=transport,
+        )
 
     def root(self) -> Client:
         """The administrator, who makes the mess that tests start from."""
@@ -179,9 +183,9 @@ class Lab:
             root.put(f"{path}/config", {"protection": False, "delete": "lock", "skiplock": True})
             tasks.wait(root, root.post(f"{path}/status/stop"), limit=10)
             tasks.wait(root, root.delete(path, {"destroy-unreferenced-disks": True}), limit=10)
-        for storage in ("local", "vmdata"):
-            for entry in images.content(root, "pve1", storage):
-                images.delete_volume(root, "pve1", entry["volid"])
+        for node in (entry["node"] for entry in root.get("/nodes")):
+            for entry in images.content(root, node, "local") + images.content(root, node, "vmdata"):
+                images.delete_volume(root, node, entry["volid"])
 
 
 @contextlib.contextmanager

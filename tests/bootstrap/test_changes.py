@@ -121,6 +121,17 @@ def test_what_waits_for_a_reboot_is_applied_shown_as_pending_and_rebooted_only_w
     assert (again.changes, again.notes) == ((), ())
 
 
+def test_what_somebody_set_for_the_next_start_is_withdrawn_and_needs_no_reboot(made: Any) -> None:
+    _put(made, AGENT, cores=6, machine="pc")
+
+    plan = made.plan(reboot=True)
+    assert _texts(plan) == ["change demo-agent-1 (VMID 930): cores: 6 → 1; machine: pc → q35"]
+    assert made.apply(plan).failures == {}
+
+    assert not [entry for entry in made.root().get(f"{AGENT}/pending") if "pending" in entry]
+    assert made.plan(reboot=True).changes == ()
+
+
 def test_machines_are_rebooted_one_after_the_other(made: Any) -> None:
     wanted = tuple(replace(machine, cores=2) for machine in made.machines)
     plan = made.plan(wanted, reboot=True)

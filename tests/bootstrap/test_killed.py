@@ -30,13 +30,13 @@ def processes() -> Any:
     return context
 
 
-def _prepare(lab: Lab, flow: str) -> None:
+def prepare(lab: Lab, flow: str) -> None:
     lab.empty()
     if flow != "create":
         assert lab.apply(lab.plan()).failures == {}
 
 
-def _faults(lab: Lab, flow: str) -> list[str]:
+def wrongs(lab: Lab, flow: str) -> list[str]:
     """Whether everything is as if nobody had died."""
     machines = victim.wanted(lab, flow)
     live = {vm.vmid: vm for vm in lab.observe().vms}
@@ -66,14 +66,14 @@ def test_a_run_that_is_killed_after_any_call_is_finished_by_the_next(
     calls = 0
     while True:
         calls += 1
-        _prepare(slow_lab, flow)
+        prepare(slow_lab, flow)
         if not _kill(processes, slow_lab, flow, calls):
             break
         failures = slow_lab.apply(victim.plan(slow_lab, flow)).failures
-        if faults := [*map(str, failures.values()), *_faults(slow_lab, flow)]:
-            wrong[calls] = faults
+        if left := [*map(str, failures.values()), *wrongs(slow_lab, flow)]:
+            wrong[calls] = left
     record_property("kills", calls - 1)
 
-    assert _faults(slow_lab, flow) == [], "the run that nobody killed"
+    assert wrongs(slow_lab, flow) == [], "the run that nobody killed"
     assert calls > {"create": 25, "change": 15, "destroy": 10}[flow]
     assert wrong == {}

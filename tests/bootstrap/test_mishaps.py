@@ -1,0 +1,97 @@
+"""Every fault of the lab, at every call of a create, a change and a destroy: the run converges or stops with place and fix.
+
+In either case the independent machines go on, nothing but our own errors comes out, and the next run finishes the work.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bootstrap.errors import RzpError
+from bootstrap.lab import faults
+from bootstrap.lab.faults import FaultRule
+from tests.bootstrap import victim
+from tests.bootstrap.conftest import Lab, running_lab
+from tests.bootstrap.test_killed import FLOWS, prepare, wrongs
+
+READS: dict[str, dict[str, Any]] = {
+    "a pause": {"kind": "delay", "seconds": 0.1},
+    "a connection dropped": {"kind": "drop-before"},
+    "a dropped answer": {"kind": "drop-after"},
+    "500": {"kind": "status", "status": 500, "text": "unable to open file - Input/output error"},
+    "595": {"kind": "status", "status": 595},
+    "596": {"kind": "status", "status": 596},
+}
+WRITES = READS | {
+    "596 and done": {"kind": "status", "status": 596, "after": True},
+    "a failing task": {"kind": "task-fail"},
+    "a task that fails at its end": {"kind": "task-fail", "after": True},
+    "a full storage": {"kind": "storage-full"},
+    "a lock": {"kind": "locked"},
+}
+
+
+@pytest.fixture(scope="module")
+def quick_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with running_lab(tmp_path_factory.mktemp("mishaps") / "lab", pace=0.01) as running:
+        yield running
+
+
+def _places(lab: Lab, flow: str) -> list[tuple[str, str]]:
+    """The calls of an undisturbed run, tasks without their UPIDs."""
+    prepare(lab, flow)
+    client = lab.client()
+    assert lab.apply(victim.plan(lab, flow), client).failures == {}
+    calls = [(method, re.sub(r"UPID:[^/]+", "*", path)) for method, path in client.calls]
+    return sorted(set(calls))
+
+
+def _run(lab: Lab, flow: str) -> dict[str, str]:
+    """Subject → what failed, of a whole run: reading, planning, applying."""
+    try:
+        return {subject: str(error) for subject, error in lab.apply(victim.plan(lab, flow)).failures.items()}
+    except RzpError as error:
+        return {"": str(error)}
+
+
+def _case(lab: Lab, flow: str, rule: FaultRule) -> list[str]:
+    """What is wrong with how one fault was met."""
+    prepare(lab, flow)
+    (written,) = faults.write(lab.state, [rule])
+    failures = _run(lab, flow)
+    faults.clear(lab.state)
+    log = [json.loads(line) for line in (lab.state / "requests.jsonl").read_text().splitlines()]
+    if not any(written.id in str(entry.get("faults")) for entry in log):
+        return ["the fault was not met"]
+    found = [f"says only {said!r}" for said in failures.values() if len(said) < 30 or "\n" in said]
+    hit = {subject for subject in failures if "not begun" not in failures[subject]}
+    hit -= {subject for subject in failures if "not rebooted" in failures[subject]}
+    if len(hit) > 1:
+        found.append(f"one fault, and {sorted(hit)} failed")
+    again: dict[str, str] = {}
+    for _ in range(2):
+        again = _run(lab, flow) if wrongs(lab, flow) else {}
+    return [*found, *again.values(), *wrongs(lab, flow)]
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("name", WRITES)
+def test_every_fault_at_every_call_is_survived(quick_lab: Lab, flow: str, name: str) -> None:
+    places = _places(quick_lab, flow)
+    wrong = {}
+    cases = 0
+    for method, path in places:
+        if method == "GET" and name not in READS:
+            continue
+        cases += 1
+        rule = FaultRule(method=method, path=path, count=1, **WRITES[name])
+        if found := _case(quick_lab, flow, rule):
+            wrong[f"{method} {path}"] = found
+
+    assert cases >= 3
+    assert wrong == {}
