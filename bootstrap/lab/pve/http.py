@@ -129,6 +129,7 @@ class Api:
                 f"hostname lookup '{node}' failed - failed to get address info for: {node}: Name or service not known",
             )
         if down := lab.mishaps.down(parts.get("node", "")):
+            requestlog.remark(faults=[f"{down.id} {down.kind}"])
             raise Fault(595, down.words, bare=True)
         vmid = parts.get("vmid")
         if vmid is not None and not re.fullmatch(r"[1-9]\d{2,8}", vmid):
