@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # What the lab and the tests need on Debian; everything else is Python and comes from requirements.lock.
 PACKAGES := mmdebstrap systemd-container debian-archive-keyring iproute2 kmod openssh-client openssh-server git sudo
 
-.PHONY: help demo test unit lint install setup packages inventory-check clean
+.PHONY: help demo test test-all unit lint install setup packages inventory-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ test: setup ## ruff, mypy, and all tests; as root on Linux also the end-to-end r
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q
+
+test-all: export RZP_ALL := 1
+test-all: test ## the same, with the long runs
 
 unit: setup ## only the unit tests: no lab, no machines
 	@$(BIN)/pytest -q -m "not e2e and not lab"

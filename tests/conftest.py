@@ -212,8 +212,13 @@ def _cannot_boot() -> str | None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what talks to a lab, and skip what boots machines where none can be booted (in CI it fails there instead)."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what talks to a lab, leave what is slow to `make test-all`, and skip what boots machines where none can be booted
+    (in CI it fails there instead)."""
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow and not os.environ.get("RZP_ALL"):
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
     for item in items:
         if {"cli", "lab"} & set(item.path.parts) or {"lab", "fresh_lab", "untouched_lab"} & set(
             getattr(item, "fixturenames", ())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from bootstrap.errors import LabError
 from bootstrap.lab import files
@@ -170,7 +172,13 @@ def write_private(file: Path, values: dict[str, Any]) -> None:
     fresh.replace(file)
 
 
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """What is no HTTP is the sender's affair: it gets its 400, and the log stays for the lab's own faults."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
 async def run(state: Path) -> None:
+    logging.getLogger("aiohttp.server").addFilter(_worth_a_line)
     daemon = Daemon(state=state, plan=json.loads((state / "plan.json").read_text()))
     over = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

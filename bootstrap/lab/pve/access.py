@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bootstrap.lab.pve.state import Store
 
 ROOT = "root@pam"
+CACHED = 20_000  # answers that are kept; a list of 2,000 machines needs as many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,8 @@ class Access:
         """Each privilege that holds at the path, with whether it propagates."""
         key = (who.name, path)
         if key not in self._cache:
+            if len(self._cache) >= CACHED:
+                self._cache.clear()
             self._cache[key] = self._resolve(who, path)
         return self._cache[key]
 
@@ -113,6 +116,8 @@ class Access:
         if not who.token:
             return self._of(who.user, path)
         user = dict.fromkeys(self.known, 1) if who.user == ROOT else self._of(who.user, path)
+        if who.name not in self.tokens:
+            return {}
         if not self.tokens[who.name]["privsep"]:
             return user
         return {

@@ -111,6 +111,12 @@ def _may_keep_tokens(call: Call) -> str:
     return f"{user}!{call.path.get('tokenid', '')}"
 
 
+def _token(call: Call, name: str) -> dict[str, Any]:
+    if name not in call.lab.access.tokens:
+        raise Fault(500, f"no such token '{call.path['tokenid']}' for user '{call.path['userid']}'")
+    return call.lab.access.tokens[name]
+
+
 def _public(token: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in token.items() if key != "value"}
 
@@ -118,9 +124,7 @@ def _public(token: dict[str, Any]) -> dict[str, Any]:
 @ROUTES.on("GET", "/access/users/{userid}/token/{tokenid}")
 async def token(call: Call) -> Any:
     name = _may_keep_tokens(call)
-    if name not in call.lab.access.tokens:
-        raise Fault(500, f"no such token '{call.path['tokenid']}' for user '{call.path['userid']}'")
-    return _public(call.lab.access.tokens[name])
+    return _public(_token(call, name))
 
 
 @ROUTES.on("POST", "/access/users/{userid}/token/{tokenid}", _TOKEN)
@@ -137,7 +141,7 @@ async def create_token(call: Call) -> Any:
 @ROUTES.on("PUT", "/access/users/{userid}/token/{tokenid}", _TOKEN)
 async def update_token(call: Call) -> Any:
     name = _may_keep_tokens(call)
-    entry = {**call.lab.access.tokens[name], **call.params}
+    entry = {**_token(call, name), **call.params}
     call.lab.access.put_token(
         name, {**entry, "privsep": int(entry["privsep"]), "expire": int(entry["expire"])}
     )

@@ -82,9 +82,9 @@ class _Refused(LabError):
 
 async def _fetch(lab: Lab, url: str, target: Path, shown: str, log: Any) -> None:
     log(f"--{_now()}--  {url}")
-    place = urlsplit(url)
     actual = lab.loopback_files + url.removeprefix(lab.files) if url.startswith(f"{lab.files}/") else url
     try:
+        place = urlsplit(url)
         async with (
             aiohttp.ClientSession(timeout=_CONNECT, auto_decompress=False) as session,
             session.get(actual) as response,
@@ -102,6 +102,8 @@ async def _fetch(lab: Lab, url: str, target: Path, shown: str, log: Any) -> None
             saved = await _save(response, target)
             log("     0K                                    100%  100M=0s")
             log(f"{_now()} (100 MB/s) - '{shown}' saved [{saved}/{size}]")
+    except ValueError as error:  # no URL
+        raise _Refused("download failed: exit code 1") from error
     except (aiohttp.ClientConnectionError, TimeoutError) as error:
         await _from_folder(lab, url, target, error, log)
 
@@ -220,5 +222,5 @@ async def metadata(call: Call) -> Any:
             name = Path(unquote(urlsplit(url).path)).name
             size = int(response.headers.get("Content-Length", 0))
             return {"filename": name, "size": size, "mimetype": response.content_type}
-    except (aiohttp.ClientConnectionError, TimeoutError) as error:
-        raise Fault(500, f"Can't connect to {urlsplit(url).netloc} ({error})") from error
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise Fault(500, f"Can't connect to {url.partition('://')[2].partition('/')[0]} ({error})") from error

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+SERVER_ERRORS = {
+    500: "what is asked for cannot be done: no such machine or storage, a lock, a digest, a state",
+    501: "no such endpoint or method; a body where there is none, too large, or in chunks",
+    506: "a body of a type that is neither a form nor JSON",
+}
+"""The codes above 499 that the lab answers of its own accord; 595 and 596 come from bootstrap.lab.faults alone."""
+
 
 class Fault(Exception):
     """`errors` names parameters; a `bare` fault has an empty body."""

@@ -41,6 +41,10 @@ def vmid(_: str, text: str) -> str:
     return "" if re.fullmatch(r"[1-9]\d{2,8}", text) else "value does not look like a valid VM ID\n"
 
 
+def vmids(name: str, text: str) -> str:
+    return next((wrong for part in split_tags(text) if (wrong := vmid(name, part))), "")
+
+
 def split_tags(text: str) -> list[str]:
     return [tag for tag in re.split(r"[,;\s]+", text) if tag]
 

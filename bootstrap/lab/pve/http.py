@@ -56,7 +56,7 @@ class Api:
     async def _failure(self, fault: Fault) -> web.Response:
         if fault.status == 401 and self._delay_401:
             await asyncio.sleep(self._delay_401)
-        reason = fault.text.split("\n")[0].strip()
+        reason = re.sub(r"[\x00-\x1f\x7f]", " ", fault.text.split("\n")[0]).strip()
         if fault.bare:
             return web.Response(status=fault.status, reason=reason)
         body = {"data": None, "message": f"{fault.text.rstrip()}\n"} | (
@@ -129,6 +129,7 @@ class Api:
                 f"hostname lookup '{node}' failed - failed to get address info for: {node}: Name or service not known",
             )
         if down := lab.mishaps.down(parts.get("node", "")):
+            requestlog.remark(faults=[f"{down.id} {down.kind}"])
             raise Fault(595, down.words, bare=True)
         vmid = parts.get("vmid")
         if vmid is not None and not re.fullmatch(r"[1-9]\d{2,8}", vmid):
@@ -179,9 +180,11 @@ async def body(request: web.Request) -> dict[str, Any]:
     if request.content_type == "application/json":
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Fault(400, f"unable to parse JSON: {error}") from error
-        return dict(values)
+        if not isinstance(values, dict):
+            raise Fault(400, "unable to parse JSON: not an object")
+        return values
     if request.content_type == "application/x-www-form-urlencoded":
         return pairs(text)
     raise Fault(506, f"unexpected content type '{request.content_type}'", bare=True)

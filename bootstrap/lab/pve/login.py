@@ -44,7 +44,7 @@ class Login:
         name, _, secret = text.partition("=")
         user, _, token = name.partition("!")
         entry = self._access.tokens.get(name)
-        if not entry or not hmac.compare_digest(entry["value"].encode(), secret.encode()) or expired(entry):
+        if not entry or not _same(entry["value"], secret) or expired(entry):
             raise unauthorized("Authentication failed!")
         self._enabled(user)
         return Identity(user=user, token=token)
@@ -54,7 +54,7 @@ class Login:
         _, _, rest = plain.partition(":")
         user, _, stamp = rest.rpartition(":")
         if (
-            not hmac.compare_digest(signature, self._sign(plain))
+            not _same(signature, self._sign(plain))
             or not 0 <= time.time() - int(stamp, 16) + 300 < LIFETIME + 300
         ):
             raise unauthorized("Authentication failed!")
@@ -77,7 +77,7 @@ class Login:
 
     def check_csrf(self, who: Identity, token: str) -> None:
         stamp, _, signature = token.partition(":")
-        if who.token or hmac.compare_digest(signature, self._sign(f"{stamp}:{who.user}")):
+        if who.token or _same(signature, self._sign(f"{stamp}:{who.user}")):
             return
         raise unauthorized("Permission denied - invalid csrf token")
 
@@ -90,8 +90,13 @@ class Login:
         except (Fault, ValueError):
             password = ""
         known = self.root_password if user == ROOT else self._access.users.get(user, {}).get("password", "")
-        if not known or not password or not hmac.compare_digest(known.encode(), password.encode()):
+        if not known or not password or not _same(known, password):
             raise Fault(401, "authentication failure")
+
+
+def _same(one: str, other: str) -> bool:
+    """Compared in constant time; what came as broken UTF-8 is compared too."""
+    return hmac.compare_digest(*(text.encode("utf-8", "surrogatepass") for text in (one, other)))
 
 
 def expired(entry: Mapping[str, Any]) -> bool:

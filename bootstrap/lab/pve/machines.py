@@ -8,6 +8,7 @@ import hashlib
 import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from bootstrap.lab.pve import mishap
 from bootstrap.lab.pve.fault import Fault, no_config
@@ -89,7 +90,7 @@ class Machines:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.all: dict[int, Machine] = {int(key): Machine(**value) for key, value in store.load("vm").items()}
-        self._locks: dict[int, asyncio.Lock] = {}
+        self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     def find(self, node: str, vmid: int) -> Machine:
         machine = self.all.get(vmid)

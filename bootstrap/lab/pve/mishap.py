@@ -113,6 +113,8 @@ class Mishaps:
                 down = self.down(first_node)
                 picked = [down] if down else self.pick(request.method, path)
                 response = await _endure(request, picked, handler)
+            except ConnectionError:  # whoever asked hung up; nobody reads the answer
+                _hang_up(request)
             except LabError as error:  # the file of the rules holds something else
                 response = _instead(500, str(error))
             finally:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bootstrap.lab.pve import formats
 from bootstrap.lab.pve.accounts import words
 from bootstrap.lab.pve.fault import Fault
 from bootstrap.lab.pve.routes import Routes
-from bootstrap.lab.pve.schema import NEEDED, SWITCH, TEXT
+from bootstrap.lab.pve.schema import NEEDED, SWITCH, TEXT, Rule
 
 if TYPE_CHECKING:
     from bootstrap.lab.pve.routes import Call
@@ -52,7 +53,13 @@ async def create_pool(call: Call) -> Any:
     call.lab.access.put_pool(name, {"vms": [], **_comment(call.params)})
 
 
-_MEMBERS = {"comment": TEXT, "vms": TEXT, "storage": TEXT, "delete": SWITCH, "allow-move": SWITCH}
+_MEMBERS = {
+    "comment": TEXT,
+    "vms": Rule(form=formats.vmids),
+    "storage": TEXT,
+    "delete": SWITCH,
+    "allow-move": SWITCH,
+}
 
 
 async def _update_pool(call: Call, name: str) -> None:

@@ -217,8 +217,19 @@ async def destroy(call: Call) -> Any:
                 raise Fault(500, f"VM {vmid} is running - destroy failed")
             await lab.backend.erase(vmid)
             _forget(lab, machine, task, purge=purge)
+            if call.params.get("destroy-unreferenced-disks") == "1":
+                _free_unreferenced(lab, machine)
 
     return lab.tasks.start(call.node, "qmdestroy", str(vmid), call.who, work)
+
+
+def _free_unreferenced(lab: Lab, machine: Machine) -> None:
+    """What carries the machine's number on any storage, though its configuration did not name it."""
+    for storage in lab.storages.all.values():
+        if not storage.disable and "images" in storage.contents:
+            for volume in list(lab.storages.volumes(machine.node, storage)):
+                if volume.vmid == machine.vmid:
+                    lab.storages.free(machine.node, volume.volid)
 
 
 def _forget(lab: Lab, machine: Machine, task: Task, *, purge: bool) -> None:

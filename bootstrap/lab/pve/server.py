@@ -25,28 +25,32 @@ from bootstrap.lab.pve.requestlog import RequestLog
 
 if TYPE_CHECKING:
     from bootstrap.lab.pve.context import Lab
+    from bootstrap.lab.pve.routes import Route
+
+
+MODULES = (
+    cluster,
+    activity,
+    accounts,
+    pools,
+    content,
+    download,
+    upload,
+    qemu,
+    update,
+    resize,
+    power,
+    migrate,
+)
+
+
+def routes() -> list[Route]:
+    """Every endpoint that is served, in the order in which they are tried."""
+    return [route for module in MODULES for route in module.ROUTES.table]
 
 
 def make(lab: Lab) -> web.Application:
-    routes = [
-        route
-        for module in (
-            cluster,
-            activity,
-            accounts,
-            pools,
-            content,
-            download,
-            upload,
-            qemu,
-            update,
-            resize,
-            power,
-            migrate,
-        )
-        for route in module.ROUTES.table
-    ]
-    api = Api(lab, routes, delay_401=float(lab.plan.get("delay_401", 0)))
+    api = Api(lab, routes(), delay_401=float(lab.plan.get("delay_401", 0)))
     application = web.Application(client_max_size=1 << 20, handler_args={"auto_decompress": False})
     handle = lab.mishaps.around(api.handle, RequestLog(lab.state), lab.nodes[0])
     application.router.add_route("*", "/{path:.*}", handle)

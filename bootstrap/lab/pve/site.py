@@ -80,7 +80,11 @@ def _image(lab: Lab, storage: Storage, name: str) -> None:
         file = lab.storages.folder(node, storage) / FOLDERS["import"] / name
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(images.blank(_IMAGE_SIZE))
+            fresh = file.with_name(
+                f"{file.name}.tmp_dwnl.site"
+            )  # a daemon that is killed leaves no half image
+            fresh.write_bytes(images.blank(_IMAGE_SIZE))
+            fresh.replace(file)
 
 
 def publish(www: Path, base: str, project: Path | None, supplied: supply.Pins) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from bootstrap.lab.pve.state import Store
 
 KILLED = "unexpected status"
+KEPT = 10_000
+"""How many tasks are remembered."""
 
 
 @dataclass
@@ -102,9 +105,17 @@ class Tasks:
             user=identity.name,
         )
         self.all[upid] = task
+        self._forget()
         self._store.put("task", upid, asdict(task))
         self._running[upid] = asyncio.create_task(self._run(task, work, undo), name=upid)
         return upid
+
+    def _forget(self) -> None:
+        """Drops the oldest tasks that have ended, as Proxmox's index of tasks does when it is rotated."""
+        ended = (upid for upid, task in self.all.items() if task.exitstatus)
+        for upid in list(itertools.islice(ended, max(0, len(self.all) - KEPT))):
+            del self.all[upid]
+            self._store.drop("task", upid)
 
     async def _run(
         self, task: Task, work: Callable[[Task], Awaitable[None]], undo: Callable[[], None]

@@ -39,7 +39,15 @@ async def upload(call: Call) -> Any:
     lab = call.lab
     received = lab.state / "storage" / f"pveupload-{secrets.token_hex(16)}"
     try:
-        fields = check(_FIELDS, await _receive(call, received), old_wording=lab.pve == "8.4")
+        try:
+            given = await _receive(call, received)
+        except (
+            ValueError,
+            LookupError,
+            RuntimeError,
+        ) as error:  # no boundary, an unknown charset or encoding
+            raise Fault(400, "Bad Request", bare=True) from error
+        fields = check(_FIELDS, given, old_wording=lab.pve == "8.4")
         storage, content = lab.storages.get(call.path["storage"]), fields["content"]
         if content not in storage.contents:
             raise Fault(500, f"storage '{storage.storage}' does not support '{content}' content")

@@ -176,6 +176,7 @@ def test_a_node_that_is_down_is_offline_and_the_others_go_on(
         with pytest.raises(ResourceException) as error:
             call()
         assert (error.value.status_code, error.value.content) == (595, "No route to host")
+        assert [fault.partition(" ")[2] for fault in log(state)[-1]["faults"]] == ["node-down"]
     shown = {one["id"]: one for one in api.cluster.resources.get()}
     assert {one["node"]: one["status"] for one in api.nodes.get()} == {"pve1": "online", "pve2": "offline"}
     assert shown["qemu/121"] == {
