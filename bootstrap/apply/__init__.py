@@ -74,14 +74,21 @@ def apply(
         wait=wait_for_hosts,
         key_limit=key_limit,
     )
-    return _Run(lifecycle, report, project).carry_out(plan)
+    pool = ThreadPoolExecutor(max_workers=environment.proxmox.parallel)
+    try:
+        return _Run(lifecycle, report, project, pool).carry_out(plan)
+    finally:
+        pool.shutdown(wait=False)
 
 
 @dataclass(frozen=True)
 class _Run:
+    """`pool`: its threads keep their connections from one phase to the next."""
+
     lifecycle: Lifecycle
     report: Report
     project: Path
+    pool: ThreadPoolExecutor
     failures: dict[str, RzpError] = field(default_factory=dict)
 
     def carry_out(self, plan: Plan) -> Result:
@@ -111,17 +118,14 @@ class _Run:
 
     def _each(self, changes: list[Change]) -> list[Change]:
         """In parallel, as far as the environment allows. An end by force (Ctrl-C) stops every thread at its next pause."""
-        pool = ThreadPoolExecutor(max_workers=self.lifecycle.environment.proxmox.parallel)
-        futures = [(change, pool.submit(self._one, change)) for change in changes]
+        futures = [(change, self.pool.submit(self._one, change)) for change in changes]
         try:
-            done = [change for change, future in futures if future.result()]
+            return [change for change, future in futures if future.result()]
         except BaseException:
             self.lifecycle.client.stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            self.pool.shutdown(wait=False, cancel_futures=True)
             wait([future for _, future in futures], timeout=_STOP_LIMIT)
             raise
-        pool.shutdown()
-        return done
 
     def _one_by_one(self, changes: list[Change]) -> list[Change]:
         """A machine that does not come back keeps the next one from going."""

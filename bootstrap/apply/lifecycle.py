@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +15,6 @@ from bootstrap.errors import (
     ImpossiblePlan,
     ProxmoxError,
     RzpError,
-    TaskFailed,
     UnknownOutcome,
     WaitTimeout,
 )
@@ -93,10 +91,7 @@ class Lifecycle:
 
     def _settled(self, live: Live, say: Say) -> None:
         """What a killed run had asked for may still be under way, and would change the VM between read and write."""
-        for upid in tasks.running(self.client, live.node, live.vmid).values():
-            waiting = partial(say, "an earlier run's step ends")
-            with suppress(TaskFailed):  # what it was to do is judged from what is there then
-                tasks.wait(self.client, upid, limit=machines.CREATE_LIMIT, waiting=waiting)
+        tasks.settle(self.client, live.node, live.vmid, partial(say, "an earlier run's step ends"))
 
     def _claim(self, machine: Machine, say: Say) -> tuple[Live | None, str | None]:
         """Create, unless somebody was faster; a create without an answer may have happened: look, never repeat."""

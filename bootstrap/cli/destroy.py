@@ -24,6 +24,7 @@ def destroy(environment: str, confirm_destroy: str | None) -> None:
     """
     session = Session.open(environment)
     with runlock.held(environment):
+        steps.settle(session)
         plan = _plan(session)
         show_plan(plan)
         if plan.conflicts:

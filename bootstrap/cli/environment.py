@@ -65,6 +65,7 @@ def up(
     lab.ensure(environment, machines=not no_wait)
     session = Session.open(environment)
     with runlock.held(environment):
+        steps.settle(session)
         plan = steps.make_plan(session, reboot=reboot, replacing=replacing)
         show_plan(plan)
         if plan.conflicts:

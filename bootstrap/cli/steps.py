@@ -19,6 +19,7 @@ from bootstrap.journal import Journal
 from bootstrap.live import Observed
 from bootstrap.machine import Machine
 from bootstrap.plan import Plan, diff
+from bootstrap.proxmox import tasks
 from bootstrap.proxmox.read import observe
 from bootstrap.secrets import Secret
 
@@ -26,6 +27,17 @@ from bootstrap.secrets import Secret
 def read(session: Session) -> Observed:
     """The live state; GET requests only."""
     return observe(session.client(), session.environment, session.cluster.machines)
+
+
+def settle(session: Session) -> None:
+    """A plan is made when nothing that an earlier run began is going on any more."""
+    client = session.client()
+    for node in sorted({machine.node for machine in session.cluster.machines}):
+        tasks.settle(
+            client,
+            node,
+            waiting=lambda what: console.print(f"an earlier run's step ends first: {what}", markup=False),
+        )
 
 
 def make_plan(session: Session, *, reboot: bool = False, replacing: Collection[str] = ()) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +15,8 @@ from bootstrap.proxmox.session import Client
 
 _GOOD = re.compile(r"^(OK|WARNINGS: \d+)$")
 _TAIL = 5
+# As long as the longest: a create with its import.
+_EARLIER_LIMIT = 900.0
 # Polls get slower up to this, and stay below the 5 s after which the server closes the connection.
 _SLOWEST = 2.0
 
@@ -49,15 +52,23 @@ def _end(client: Client, upid: str, what: str, limit: float) -> str:
     return str(status.get("exitstatus", "no exit status"))
 
 
-def running(client: Client, node: str, vmid: int) -> dict[str, str]:
-    """Our own running tasks on a VM: kind → UPID."""
+def settle(client: Client, node: str, vmid: int | None = None, waiting: Waiting = lambda _: None) -> None:
+    """Wait for what an earlier run of ours has begun, on a VM or on the whole node; how it ends is judged from what is there then."""
+    for upid in running(client, node, vmid).values():
+        with suppress(TaskFailed):
+            wait(client, upid, limit=_EARLIER_LIMIT, waiting=waiting)
+
+
+def running(client: Client, node: str, vmid: int | None = None) -> dict[str, str]:
+    """Our own running tasks on a VM, or on a node: kind (with several, and the number) → UPID."""
     listed: list[dict[str, Any]] = client.get(f"/nodes/{node}/tasks", {"source": "active", "vmid": vmid})
     author = client.access.identity
-    return {
-        str(task["type"]): str(task["upid"])
-        for task in listed
-        if str(task["upid"]).split(":")[7] == author and "endtime" not in task
-    }
+    found: dict[str, str] = {}
+    for task in listed:
+        if str(task["upid"]).split(":")[7] == author and "endtime" not in task:
+            kind = str(task["type"])
+            found[kind if kind not in found else f"{kind} {len(found)}"] = str(task["upid"])
+    return found
 
 
 def _status(client: Client, upid: str, deadline: float) -> dict[str, Any]:

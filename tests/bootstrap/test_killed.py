@@ -14,6 +14,8 @@ from tests.bootstrap import victim
 from tests.bootstrap.conftest import Lab, running_lab
 
 FLOWS = ("create", "change", "destroy")
+# `make test` kills runs for one machine, `make test-all` those for two in parallel.
+COUNTS = [1, pytest.param(2, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")
@@ -49,25 +51,27 @@ def wrongs(lab: Lab, flow: str) -> list[str]:
     return found + [f"{vm.name}: off, or with its seed" for vm in live.values() if not vm.running or vm.seed]
 
 
-def _kill(processes: Any, lab: Lab, flow: str, calls: int) -> bool:
+def _kill(processes: Any, lab: Lab, flow: str, count: int, calls: int) -> bool:
     """Run until the call; whether the run died of it."""
-    process = processes.Process(target=victim.run, args=(lab.endpoint, Path(lab.state), flow, calls))
+    process = processes.Process(target=victim.run, args=(lab.endpoint, Path(lab.state), flow, count, calls))
     process.start()
     process.join(60)
     assert process.exitcode in (0, -signal.SIGKILL)
     return bool(process.exitcode)
 
 
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_run_that_is_killed_after_any_call_is_finished_by_the_next(
-    slow_lab: Lab, processes: Any, flow: str, record_property: Any
+    slow_lab: Lab, processes: Any, flow: str, count: int, record_property: Any
 ) -> None:
+    victim.with_machines(slow_lab, count)
     wrong: dict[int, list[str]] = {}
     calls = 0
     while True:
         calls += 1
         prepare(slow_lab, flow)
-        if not _kill(processes, slow_lab, flow, calls):
+        if not _kill(processes, slow_lab, flow, count, calls):
             break
         failures = slow_lab.apply(victim.plan(slow_lab, flow)).failures
         if left := [*map(str, failures.values()), *wrongs(slow_lab, flow)]:
@@ -75,5 +79,5 @@ def test_a_run_that_is_killed_after_any_call_is_finished_by_the_next(
     record_property("kills", calls - 1)
 
     assert wrongs(slow_lab, flow) == [], "the run that nobody killed"
-    assert calls > {"create": 25, "change": 15, "destroy": 10}[flow]
+    assert calls > {"create": 12, "change": 15, "destroy": 6}[flow]
     assert wrong == {}

@@ -113,7 +113,7 @@ def test_a_difference_is_never_called_no_changes(empty: Any) -> None:
     dry = empty.run("rzp-bootstrap", "demo", "--dry-run", expect=2).stdout
     wet = empty.run("rzp-bootstrap", "demo", "-y", "--no-wait", expect=1).stdout
 
-    assert "change demo-server-1 (VMID 920): cores: 3 → 1 (after a reboot); onboot: no → yes" in dry
+    assert "change demo-server-1 (VMID 920): cores: 3 → 1; onboot: no → yes" in dry
     assert "demo-agent-1 (VMID 930) differs, only by replacement: net0 mac: BC:24:11:00:00:01" in dry
     assert "only by replacement" in wet.splitlines()[-1]
     assert "no changes" not in dry + wet

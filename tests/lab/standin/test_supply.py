@@ -27,6 +27,7 @@ def pin(content: bytes, url: str) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RZP_LAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("RZP_ARGOCD_MANIFEST", raising=False)
 
 
 @pytest.fixture
