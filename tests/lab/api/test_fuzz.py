@@ -134,6 +134,7 @@ def _send(process: Process, wire: Wire, nonsense: Nonsense, number: int) -> coll
     for _ in range(number):
         request, patience = nonsense.next()
         status, body = wire.send(request, patience)
+        nonsense.learn(body)
         codes[status] += 1
         assert process.alive, request[:2000]
         assert status < 500 or status in SERVER_ERRORS, (status, request[:2000])
