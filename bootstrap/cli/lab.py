@@ -74,7 +74,7 @@ def reset() -> None:
 @lab.command()
 def status() -> None:
     """Whether it runs, for which environment, with which backend and why."""
-    from bootstrap.lab import control
+    from bootstrap.lab import control, faults
 
     now = control.status(lab_folder())
     if not now.running:
@@ -84,6 +84,8 @@ def status() -> None:
         return
     click.echo(f"lab is running for {now.environment} at {now.url} (pid {now.pid})")
     click.echo(f"backend {now.backend}: {now.reason}")
+    if set_faults := faults.read(lab_folder()):
+        click.echo(f"faults set: {len(set_faults)} (rzp-bootstrap lab fault list)")
     if now.machines:
         click.echo(f"machines on: {', '.join(map(str, now.machines))}")
 

@@ -144,14 +144,16 @@ def _may_use_bridge(call: Call, bridge: str) -> bool:
 
 @ROUTES.on("GET", "/cluster/status", allow=("/", "Sys.Audit"))
 async def cluster_status(call: Call) -> Any:
-    numbered = enumerate(call.lab.nodes, 1)
-    return [
+    lab, numbered = call.lab, enumerate(call.lab.nodes, 1)
+    total, up = len(lab.nodes), sum(not lab.mishaps.down(node) for node in lab.nodes)
+    whole = {"id": "cluster", "type": "cluster", "name": "rzp-lab", "version": total, "nodes": total}
+    return [whole | {"quorate": int(up * 2 > total)}] * (total > 1) + [
         {
             "id": f"node/{name}",
             "name": name,
             "type": "node",
             "nodeid": n,
-            "online": int(not call.lab.mishaps.down(name)),
+            "online": int(not lab.mishaps.down(name)),
             "local": int(n == 1),
             "level": "",
         }

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from proxmoxer import ProxmoxAPI
 
+from bootstrap.lab import faults
 from bootstrap.lab.daemon import Daemon
+from bootstrap.lab.faults import FaultRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -142,3 +144,18 @@ def serve_files(tmp_path: Path) -> Iterator[Callable[[dict[str, bytes]], str]]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "lab"
+
+
+@pytest.fixture
+def fault(state: Path) -> Callable[..., None]:
+    """Sets one rule, in place of all others."""
+
+    def put(method: str, path: str, kind: str, **values: Any) -> None:
+        faults.write(state, [FaultRule(method=method, path=path, kind=kind, **values)])
+
+    return put

@@ -12,48 +12,16 @@ from bootstrap.lab.pve.server import routes
 
 BASE = "/api2/json"
 PARTS: dict[str, list[str]] = {
-    "node": ["pve1"] * 12 + ["pve2", "pve2", "nope", "é", "a b"],
-    "vmid": [
-        "100",
-        "100",
-        "101",
-        "101",
-        "102",
-        "102",
-        "103",
-        "103",
-        "100",
-        "101",
-        "102",
-        "0",
-        "99",
-        "999999999",
-        "1" * 30,
-        "x",
-        "-1",
-        "１００",
-    ],
+    "node": [*["pve1"] * 9, *["pve2"] * 5, "nope", "é", "a b"],
+    "vmid": [*["100", "101", "102", "103"] * 5, "0", "99", "999999999", "1" * 30, "x", "-1", "１００"],
     "storage": ["local", "local", "vmdata", "vmdata", "nope", "..", "loc al"],
-    "volume": [
-        "local:iso/a.iso",
-        "vmdata:100/vm-100-disk-0.raw",
-        "../../x",
-        "local:",
-        ":",
-        "iso/é.iso",
-        "a/b/c/d",
-    ],
-    "upid": [
-        "UPID:pve1:x",
-        "UPID:::::::::",
-        "UPID:pve1:000003E9:00000000:6AB00000:qmstart:100:root@pam:",
-        "%00",
-    ],
+    "volume": ["local:iso/a.iso", "vmdata:100/vm-100-disk-0.raw", "vmdata:101/vm-101-disk-0.qcow2", "../../x", "local:", ":", "iso/é.iso", "a/b/c/d"],
+    "upid": ["UPID:pve1:x", "UPID:::::::::", "UPID:pve1:000003E9:00000000:6AB00000:qmstart:100:root@pam:", "%00"],
     "userid": ["fuzz@pve", "x", "@", "a@b@c"],
     "poolid": ["fuzz", "é"],
     "tokenid": ["fuzz", "x!y"],
     "roleid": ["Fuzz", "Administrator"],
-}
+}  # fmt: skip
 NASTY: list[Any] = [
     "", "0", "1", "-1", "2", "1.5", "1e999", "nan", "99999999999999999999", "٣", "é" * 200, "x" * 5000, "\x00", "\n", "a\r\nb: c",
     "true", "None", " ", ",", ",,=,=", "=", "a=b=c", ";", "order=", "order=;;scsi0", "order=net0;scsi99", "uuid=", "../../../etc/passwd",
@@ -66,21 +34,7 @@ NASTY: list[Any] = [
     "current=2048", "current=x", "enabled=1", "\ud800", "%", "%zz", "%00", "🙂", None, True, False, 0, -1, 1.5, 10**30, [], [1, 2], ["a"], {}, {"a": {"b": []}},
 ]  # fmt: skip
 TYPES = ["application/x-www-form-urlencoded", "application/json", "text/plain", "multipart/form-data; boundary=x", "", "é", "application/json; charset=nope", "multipart/form-data"]  # fmt: skip
-SHAPES = [
-    b"[]",
-    b"null",
-    b"1",
-    b'"x"',
-    b"{",
-    b'{"a": ',
-    b"[[1]]",
-    b'{"": 1}',
-    b'{"vmid": {"a": 1}}',
-    b"\xff\xfe",
-    b"[[1,2]]",
-    b'["ab"]',
-    b"[" * 5000,
-]
+SHAPES = [b"[]", b"null", b"1", b'"x"', b"{", b'{"a": ', b"[[1]]", b'{"": 1}', b'{"vmid": {"a": 1}}', b"\xff\xfe", b"[[1,2]]", b'["ab"]', b"[" * 5000]  # fmt: skip
 MULTIPART = [
     b"--x--\r\n",
     b'--x\r\nContent-Disposition: form-data; name="content"\r\n\r\niso\r\n--x\r\nContent-Disposition: form-data; name="filename"; filename="a.iso"\r\n\r\nabc\r\n--x--\r\n',
@@ -107,6 +61,13 @@ GOOD: dict[str, list[str]] = {
     "purge": ["1"], "timeout": ["0", "1"], "forceStop": ["1"], "online": ["1"], "with-local-disks": ["1"], "type": ["vm", "node"], "limit": ["0", "5"], "command": ["id"], "pid": ["1"],
 }  # fmt: skip
 
+SENSE: list[tuple[str, str, dict[str, Any]]] = [
+    *[("POST", "/nodes/pve1/qemu", {"scsi0": "vmdata:0,import-from=local:import/debian.qcow2", "net0": "virtio,bridge=vmbr0"})] * 6,
+    ("PUT", "/storage/vmdata", {"content": "images,rootdir", "disable": 0}),
+    ("PUT", "/storage/local", {"content": "iso,import,images", "disable": 0}),
+]  # fmt: skip
+"""Now and then somebody makes the machines anew and puts the storages right."""
+
 
 def _good(name: str) -> list[str]:
     """Values that fit; of the numbered settings those of the first two."""
@@ -128,13 +89,23 @@ class Nonsense:
             *written * 2,
         ]
         self._ticket, self._token = ticket, token
+        self._upids = PARTS["upid"]
 
     def next(self) -> tuple[bytes, float]:
         """A request, and the seconds that its answer may take: a broken one may get none."""
         kind = self._draw.random()
+        if kind < 0.06:
+            method, path, values = self._draw.choice(SENSE)
+            body = urlencode(values | ({"vmid": self._draw.randrange(100, 104)} if method == "POST" else {}))
+            return self._bytes(method, path, body.encode(), TYPES[0]), 20.0
         if kind < 0.72:
             return self._endpoint(), 20.0
         return (self._shape(), 20.0) if kind < 0.87 else (self._wire(), 0.1)
+
+    def learn(self, answer: bytes) -> None:
+        """Tasks that were begun are asked for later."""
+        if found := re.match(rb'{"data": "(UPID:[^"]+)"', answer):
+            self._upids = [*self._upids[-9:], found[1].decode()]
 
     def _headers(self) -> dict[str, str]:
         chance = self._draw.random()
@@ -159,10 +130,13 @@ class Nonsense:
         route = self._draw.choice(self._routes)
         filled = re.sub(
             r"\(\?P<(\w+)>[^)]*\)",
-            lambda m: quote(self._draw.choice(PARTS.get(m[1], ["x"])), safe="/:%"),
+            lambda m: quote(self._draw.choice(self._part(m[1])), safe="/:%!@"),
             route.pattern.pattern,
         )
         return re.sub(r"\\(.)", r"\1", filled), route
+
+    def _part(self, name: str) -> list[str]:
+        return self._upids if name == "upid" else PARTS.get(name, ["x"])
 
     def _params(self, route: Any) -> dict[str, Any]:
         """Half of the requests make sense but for one value, if that; the others are drawn from all that is nasty."""
@@ -175,7 +149,7 @@ class Nonsense:
             given[self._draw.choice(["nope", "", "é", "vmid\x00", "node", "x" * 300])] = self._draw.choice(
                 NASTY
             )
-        if given and self._draw.random() < 0.3:
+        if given and self._draw.random() < 0.2:
             name = self._draw.choice(list(given))
             given |= {name: self._draw.choice(NASTY)}
         if given and self._draw.random() < 0.1:

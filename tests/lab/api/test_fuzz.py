@@ -112,6 +112,22 @@ def process(tmp_path: Path, plan: dict[str, Any]) -> Iterator[Process]:
         made.close()
 
 
+def test_what_is_no_tls_is_hung_up_on(process: Process) -> None:
+    for words in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00\x05hello", b"\x00" * 5000, b""):
+        port = int(process.endpoint["url"].rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as one:
+            one.sendall(words)
+            one.shutdown(socket.SHUT_WR)
+            while one.recv(1 << 16):
+                pass
+    assert (
+        Wire(process.endpoint, process.state).send(b"GET /api2/json/version HTTP/1.1\r\nHost: x\r\n\r\n")[0]
+        == 401
+    )
+    assert process.close() == 0
+    assert process.log() == ""
+
+
 def _ticket(wire: Wire, password: str) -> dict[str, str]:
     body = urlencode({"username": "root@pam", "password": password})
     head = f"POST {BASE}/access/ticket HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -134,6 +150,7 @@ def _send(process: Process, wire: Wire, nonsense: Nonsense, number: int) -> coll
     for _ in range(number):
         request, patience = nonsense.next()
         status, body = wire.send(request, patience)
+        nonsense.learn(body)
         codes[status] += 1
         assert process.alive, request[:2000]
         assert status < 500 or status in SERVER_ERRORS, (status, request[:2000])

@@ -116,7 +116,7 @@ def live(daemon: Daemon, vmids: Iterator[int], touched: list[int]) -> None:
             for method, path, values in steps:
                 if upid := daemon.call(session, method, path, **values):
                     daemon.wait(session, upid)
-    except requests.ConnectionError:
+    except requests.RequestException:  # cut off in an answer, or before it
         pass
     finally:
         session.close()

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from proxmoxer import ProxmoxAPI, ResourceException
 
+from bootstrap.lab import faults
+from bootstrap.lab.faults import FaultRule
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -67,6 +70,23 @@ def test_what_is_on_a_shared_storage_is_seen_by_all_nodes_and_a_local_thing_by_o
     assert "local:iso/seed.iso" not in volids(root, "pve1", "local")
     shared = {one["id"]: one["shared"] for one in root.cluster.resources.get(type="storage")}
     assert (shared["storage/pve3/nas"], shared["storage/pve3/vmdata"]) == (1, 0)
+
+
+def test_the_cluster_knows_which_nodes_are_off_and_whether_it_is_quorate(
+    root: Any, fault: Callable[..., None], tmp_path: Path
+) -> None:
+    def status() -> list[int]:
+        told = root.cluster.status.get()
+        return [one["quorate" if one["type"] == "cluster" else "online"] for one in told]
+
+    assert status() == [1, 1, 1, 1]
+    fault("*", "/nodes/pve2", "node-down")
+    assert status() == [1, 1, 0, 1]
+    down = [FaultRule(path=f"/nodes/{node}", kind="node-down") for node in ("pve2", "pve3")]
+    faults.write(tmp_path / "lab", down)
+    assert status() == [0, 1, 0, 0]
+    with pytest.raises(ResourceException, match="node 'pve2' is offline"):
+        root.nodes("pve1").qemu(120).migrate.post(target="pve2")
 
 
 @pytest.mark.parametrize("disk", ["nas:1", "vmdata:1"])
