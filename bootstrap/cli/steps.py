@@ -153,6 +153,7 @@ def recorded(session: Session, plan: Plan, verb: str) -> Iterator[None]:
         console.print(f"What was done, call by call: {journal.path}", markup=False)
         raise
     finally:
+        session.journal = None
         journal.close()
 
 
