@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bootstrap import config
+from bootstrap.cli.conformance import conformance
 from bootstrap.cli.render import console
 from bootstrap.cli.session import find_project, running_lab
 from bootstrap.config.base import Environment
@@ -23,6 +24,9 @@ def lab() -> None:
 
     Its state is in RZP_LAB_DIR, else in the user's state folder. Nothing on the host's own network is touched.
     """
+
+
+lab.add_command(conformance)
 
 
 @lab.command()

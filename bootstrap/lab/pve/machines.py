@@ -14,7 +14,7 @@ from bootstrap.lab.pve.options import DRIVES, OPTIONS
 from bootstrap.lab.pve.schema import properties
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from bootstrap.lab.pve.state import Store
     from bootstrap.lab.pve.tasks import Task
@@ -82,10 +82,14 @@ def is_cdrom(drive: dict[str, str]) -> bool:
 
 
 class Machines:
-    """All machines of the lab's cluster, by VMID."""
+    """All machines of the lab's cluster, by VMID. `containers` take their VMIDs too; the lab shows them, no more.
 
-    def __init__(self, store: Store) -> None:
+    `pace`: seconds that a task works on a machine at least, so that others have to wait."""
+
+    def __init__(self, store: Store, containers: Iterable[dict[str, Any]] = (), *, pace: float = 0.0) -> None:
         self._store = store
+        self._pace = pace
+        self.containers = {int(one["vmid"]): one for one in containers}
         self.all: dict[int, Machine] = {int(key): Machine(**value) for key, value in store.load("vm").items()}
         self._locks: dict[int, asyncio.Lock] = {}
 
@@ -97,9 +101,10 @@ class Machines:
 
     def claim(self, node: str, vmid: int) -> Machine:
         """Takes the VMID; of several that ask at once one gets it."""
-        taken = self.all.get(vmid)
+        taken = self.containers.get(vmid) or (asdict(self.all[vmid]) if vmid in self.all else None)
         if taken:
-            raise Fault(500, f"unable to create VM {vmid} - VM {vmid} already exists on node '{taken.node}'")
+            kind, place = "CT" if vmid in self.containers else "VM", taken["node"]
+            raise Fault(500, f"unable to create VM {vmid} - {kind} {vmid} already exists on node '{place}'")
         machine = self.all[vmid] = Machine(
             vmid=vmid, node=node, created=time.time(), config={"lock": "create"}
         )
@@ -129,6 +134,7 @@ class Machines:
         if waits and task:
             task.log(" OK")
         try:
+            await asyncio.sleep(self._pace if task else 0)
             yield
         finally:
             lock.release()

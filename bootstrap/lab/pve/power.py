@@ -1,4 +1,4 @@
-"""Endpoints that switch machines on and off, and the guest agent's ping."""
+"""Endpoints that switch machines on and off."""
 
 from __future__ import annotations
 
@@ -201,20 +201,3 @@ async def reset(call: Call) -> Any:
             await lab.backend.start(hardware(lab, machine))
 
     return _task(call, "qmreset", work)
-
-
-@ROUTES.on("POST", "/nodes/{node}/qemu/{vmid}/agent/ping")
-@ROUTES.on("GET", "/nodes/{node}/qemu/{vmid}/agent/get-osinfo")
-@ROUTES.on("GET", "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces")
-async def agent(call: Call) -> Any:
-    """No machine of the lab runs the agent; these are the ways in which Proxmox says so."""
-    wanted = (
-        ("VM.Monitor",) if call.lab.pve == "8.4" else ("VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted")
-    )
-    call.require(f"/vms/{call.vmid}", *wanted)
-    machine = call.lab.machines.find(call.node, call.vmid)
-    if not call.lab.backend.running(call.vmid):
-        raise Fault(500, f"VM {call.vmid} is not running")
-    if not status.has_agent(machine):
-        raise Fault(500, "No QEMU guest agent configured")
-    raise Fault(500, "QEMU guest agent is not running")

@@ -164,7 +164,7 @@ def _build(lab: Lab, machine: Machine, params: dict[str, str], task: Task) -> No
     kept.setdefault("smbios1", f"uuid={uuid.uuid4()}")
     kept.setdefault("vmgenid", str(uuid.uuid4()))
     kept.setdefault("boot", _default_boot(kept))
-    kept["meta"] = f"creation-qemu={lab.release.qemu},ctime={int(time.time())}"
+    kept["meta"] = f"creation-qemu={lab.qemu},ctime={int(time.time())}"
     machine.config = kept
     lab.machines.save(machine)
 

@@ -19,7 +19,7 @@ MISSING = "property is missing and it is not optional"
 class Rule:
     """One parameter. `form` gets the parameter's name and text, and answers what is wrong with its format, or nothing."""
 
-    kind: str = "string"  # string, integer, number, boolean
+    kind: str = "string"  # string, integer, number, boolean, array
     required: bool = False
     minimum: int | None = None
     maximum: int | None = None
@@ -60,10 +60,12 @@ WHOLE = Rule(kind="integer", minimum=0)
 SWITCH = Rule(kind="boolean")
 
 
-def as_text(value: Any) -> str:
-    """A value of a JSON body as the form would carry it."""
+def as_text(value: Any, kind: str = "string") -> str:
+    """A value of a JSON body as the form would carry it. The parts of an array are separated by NUL."""
     if isinstance(value, bool):
         return "1" if value else "0"
+    if kind == "array":
+        return "\0".join(map(str, value)) if isinstance(value, list) else str(value)
     return "ARRAY" if isinstance(value, list | dict) else str(value)
 
 
@@ -75,7 +77,7 @@ def check(
     clean: dict[str, str] = {}
     for name, value in given.items():
         rule = rules.get(name)
-        text = as_text(value)
+        text = as_text(value, rule.kind if rule else "")
         wrong = rule.complaint(name, text) if rule else UNKNOWN
         if wrong:
             errors[name] = wrong

@@ -9,6 +9,7 @@ from aiohttp import web
 from bootstrap.lab.pve import (
     accounts,
     activity,
+    agent,
     cluster,
     content,
     download,
@@ -40,6 +41,7 @@ def make(lab: Lab) -> web.Application:
             update,
             resize,
             power,
+            agent,
         )
         for route in module.ROUTES.table
     ]

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import functools
-import http.server
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from proxmoxer import ProxmoxAPI
 
-from bootstrap.lab.daemon import Daemon
+from bootstrap.lab.conformance.sandbox import running_lab, served
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,27 +32,6 @@ PLAN: dict[str, Any] = {
 }
 
 
-@contextlib.contextmanager
-def running_lab(state: Path, plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A lab in a thread; its endpoint's values."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    daemon = Daemon(state=state, plan=dict(plan))
-
-    def call(work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(10)
-
-    try:
-        yield call(daemon.serve())
-    finally:
-        call(daemon.close())
-        call(asyncio.sleep(0.02))  # TLS connections take some turns of the loop to close
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
 @pytest.fixture
 def plan() -> dict[str, Any]:
     return dict(PLAN)
@@ -65,7 +40,7 @@ def plan() -> dict[str, Any]:
 @pytest.fixture
 def start_lab(tmp_path: Path) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
     with contextlib.ExitStack() as stack:
-        yield lambda plan: stack.enter_context(running_lab(tmp_path / "lab", plan))
+        yield lambda plan: stack.enter_context(running_lab(tmp_path / "lab", plan))[0]
 
 
 @pytest.fixture
@@ -115,28 +90,15 @@ def finish() -> Callable[[Any, str], tuple[str, list[str]]]:
     return wait
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Nothing on the terminal."""
-
-
 @pytest.fixture
 def serve_files(tmp_path: Path) -> Iterator[Callable[[dict[str, bytes]], str]]:
     """Serves files by HTTP from a free port; the base URL."""
     folder = tmp_path / "served"
-    folder.mkdir()
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
-    )
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
+    with served(folder) as base:
 
-    def serve(files: dict[str, bytes]) -> str:
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        return f"http://127.0.0.1:{server.server_port}"
+        def serve(files: dict[str, bytes]) -> str:
+            for name, content in files.items():
+                (folder / name).write_bytes(content)
+            return base
 
-    yield serve
-    server.shutdown()
-    thread.join()
-    server.server_close()
+        yield serve
