@@ -7,6 +7,7 @@ once are sent without waiting for one another's tasks, the one that won first; t
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from bootstrap.lab.conformance.wire import Answer, Wire
 
 LONG_GAP = 9.0  # seconds: in such a pause the recorded status daemon went round
+_MEETING = 0.4  # seconds that a work lasts while requests are sent at once
 FIRST_ROUND = 10.0  # seconds after which it had gone round in any case
 
 
@@ -38,10 +40,12 @@ class Outcome:
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """What of the lab under test is no HTTP: `folder` tells where a storage's volumes are, `interval` its status daemon's period in
-    seconds; `warm_up` lets that daemon run, `wake_agents` the agents in the guests."""
+    seconds; `warm_up` lets that daemon run, `wake_agents` the agents in the guests; `slow_down` makes every work on a machine last
+    this many seconds, so that requests sent at once meet."""
 
     folder: Callable[[str], Path]
     interval: float
+    slow_down: Callable[[float], None]
     warm_up: Callable[[], None]
     wake_agents: Callable[[], None]
 
@@ -87,7 +91,7 @@ class Replay:
             if number == awake:
                 self.target.wake_agents()
             last = max(_end(one) for one in group)
-            self.answers.append([self._exchange(one, step["client"]) for one in group])
+            self.answers.append(self._exchange_all(group, step["client"]))
         self._finish_until(float("inf"))
 
     def _place_images(self) -> None:
@@ -112,6 +116,20 @@ class Replay:
         self.wire.learn(step["response"], answer)
         if upid := _upid(answer):
             self._finish(upid)
+
+    def _exchange_all(self, group: list[dict[str, Any]], client: str) -> list[Answer]:
+        if len(group) == 1:
+            return [self._exchange(group[0], client)]
+        self.target.slow_down(_MEETING)
+        with ThreadPoolExecutor(len(group)) as pool:
+            sent = []
+            for one in group:
+                sent.append(pool.submit(self._exchange, one, client))
+                time.sleep(_MEETING / 4)
+            answers = [one.result() for one in sent]
+        self._finish_until(max(_end(one) for one in group))
+        self.target.slow_down(0)
+        return answers
 
     def _exchange(self, step: dict[str, Any], client: str) -> Answer:
         answer = self.wire.ask(step["request"], step.get("client") or client)

@@ -111,6 +111,7 @@ def _target(daemon: Daemon) -> Target:
     return Target(
         folder=lambda storage: lab.storages.folder(lab.nodes[0], lab.storages.get(storage)),
         interval=_INTERVAL,
+        slow_down=lambda seconds: setattr(lab.machines, "slow", seconds),
         warm_up=lambda: daemon.plan.update(first_statistics=0),
         wake_agents=wake,
     )

@@ -8,7 +8,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
-from bootstrap.lab.pve import status
+from bootstrap.lab.pve import formats, status
 from bootstrap.lab.pve.fault import invalid
 from bootstrap.lab.pve.routes import Routes
 from bootstrap.lab.pve.schema import TEXT, Rule
@@ -198,7 +198,7 @@ def _storages(call: Call) -> list[dict[str, Any]]:
     ]
 
 
-@ROUTES.on("GET", "/cluster/nextid", {"vmid": Rule(pattern=r"[1-9]\d{2,8}")})
+@ROUTES.on("GET", "/cluster/nextid", {"vmid": Rule(kind="integer", form=formats.vmid)})
 async def next_id(call: Call) -> Any:
     taken = {*call.lab.machines.all, *call.lab.machines.containers}
     if "vmid" in call.params:

@@ -123,7 +123,7 @@ class Api:
             node = parts["node"]
             raise Fault(
                 500,
-                f"hostname lookup '{node}' failed - failed to get address info for: {node}: Name or service not known",
+                f"hostname lookup '{node}' failed - failed to get address info for: {node}: Temporary failure in name resolution",
             )
         vmid = parts.get("vmid")
         if vmid is not None and not re.fullmatch(r"[1-9]\d{2,8}", vmid):

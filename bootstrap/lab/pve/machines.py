@@ -24,7 +24,8 @@ LOCK_SECONDS = 10.0
 
 @dataclass
 class Machine:
-    """`pending` and `removals` wait for the next stop; `systems` are the volumes that carry an operating system."""
+    """`pending` and `removals` wait for the next stop (a disk of a `forced` removal dies then); `systems` are the volumes that carry
+    an operating system."""
 
     vmid: int
     node: str
@@ -32,6 +33,7 @@ class Machine:
     config: dict[str, str] = field(default_factory=dict)
     pending: dict[str, str] = field(default_factory=dict)
     removals: list[str] = field(default_factory=list)
+    forced: list[str] = field(default_factory=list)
     systems: list[str] = field(default_factory=list)
     started: float = 0.0
     pid: int = 0
@@ -62,18 +64,25 @@ class Machine:
         if "lock" in self.config:
             raise Fault(500, f"VM is locked ({self.config['lock']})")
 
+    def check_protection(self, what: str) -> None:
+        if self.config.get("protection") == "1":
+            raise Fault(500, f"{what} - protection mode enabled")
+
+    def clean_pending(self) -> None:
+        """Drops what would change nothing."""
+        self.pending = {key: text for key, text in self.pending.items() if self.config.get(key) != text}
+        self.removals = [key for key in self.removals if key in self.config]
+
     def check_digest(self, digest: str) -> None:
         if digest and digest != self.digest:
             raise Fault(500, "checksum mismatch (file change by other user?)")
 
-    def apply_pending(self) -> None:
-        self.config = self.next_config()
-        self.pending, self.removals = {}, []
-
 
 def typed(key: str, value: str) -> Any:
-    """Numbers and switches are JSON numbers; everything else, memory too, is text."""
+    """Numbers and switches are JSON numbers; everything else, memory too, is text. The password is nobody's."""
     option = OPTIONS.get(key)
+    if key == "cipassword":
+        return "**********"
     return int(value) if option and option.rule.kind in ("integer", "boolean") else value
 
 
@@ -84,11 +93,12 @@ def is_cdrom(drive: dict[str, str]) -> bool:
 class Machines:
     """All machines of the lab's cluster, by VMID. `containers` take their VMIDs too; the lab shows them, no more.
 
-    `pace`: seconds that a task works on a machine at least, so that others have to wait."""
+    `pace`: seconds that a task works on a machine at least, so that others have to wait; `slow`, when set, holds for everybody."""
 
     def __init__(self, store: Store, containers: Iterable[dict[str, Any]] = (), *, pace: float = 0.0) -> None:
         self._store = store
-        self._pace = pace
+        self.pace = pace
+        self.slow = 0.0
         self.containers = {int(one["vmid"]): one for one in containers}
         self.all: dict[int, Machine] = {int(key): Machine(**value) for key, value in store.load("vm").items()}
         self._locks: dict[int, asyncio.Lock] = {}
@@ -134,7 +144,7 @@ class Machines:
         if waits and task:
             task.log(" OK")
         try:
-            await asyncio.sleep(self._pace if task else 0)
+            await asyncio.sleep(self.slow or (self.pace if task else 0))
             yield
         finally:
             lock.release()

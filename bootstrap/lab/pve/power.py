@@ -11,6 +11,7 @@ from bootstrap.lab.pve import status
 from bootstrap.lab.pve.fault import Fault
 from bootstrap.lab.pve.formats import boot_devices, network_card
 from bootstrap.lab.pve.machines import is_cdrom
+from bootstrap.lab.pve.plug import settle
 from bootstrap.lab.pve.routes import Routes
 from bootstrap.lab.pve.schema import SWITCH, TEXT, WHOLE, properties
 
@@ -72,7 +73,7 @@ async def start_machine(lab: Lab, node: str, vmid: int, task: Task) -> None:
 
 
 async def power_on(lab: Lab, machine: Machine, task: Task) -> None:
-    machine.apply_pending()
+    settle(lab, machine)
     described = hardware(lab, machine)
     if described.cores > lab.cpus:
         raise Fault(500, f"MAX {lab.cpus} vcpus allowed per VM on this node")
@@ -89,7 +90,7 @@ async def power_on(lab: Lab, machine: Machine, task: Task) -> None:
 
 
 def _switched_off(lab: Lab, machine: Machine) -> None:
-    machine.apply_pending()
+    settle(lab, machine)
     machine.started, machine.pid = 0.0, 0
     lab.machines.save(machine)
 
@@ -112,10 +113,16 @@ _SHUTDOWN = {"skiplock": SWITCH, "timeout": WHOLE, "keepActive": SWITCH, "forceS
 
 @ROUTES.on("POST", f"{STATUS}/start", _START, allow=_SWITCHES)
 async def start(call: Call) -> Any:
-    async def work(task: Task) -> None:
-        await start_machine(call.lab, call.node, call.vmid, task)
+    return launch(call, call.vmid)
 
-    return _task(call, "qmstart", work)
+
+def launch(call: Call, vmid: int) -> str:
+    """Begins the task that starts the machine."""
+
+    async def work(task: Task) -> None:
+        await start_machine(call.lab, call.node, vmid, task)
+
+    return call.lab.tasks.start(call.node, "qmstart", str(vmid), call.who, work)
 
 
 @ROUTES.on("POST", f"{STATUS}/stop", _STOP, allow=_SWITCHES)

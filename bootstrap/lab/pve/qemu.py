@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from bootstrap.errors import RzpError
 from bootstrap.lab.pve import drives, formats, power, status
-from bootstrap.lab.pve.fault import Fault, denied, invalid
-from bootstrap.lab.pve.formats import network_card, split_tags
+from bootstrap.lab.pve.fault import Fault, invalid
+from bootstrap.lab.pve.formats import CARD, network_card, split_tags, valid_keys
 from bootstrap.lab.pve.machines import typed
-from bootstrap.lab.pve.options import DRIVES, OPTIONS, ROOT_ONLY, RULES
+from bootstrap.lab.pve.options import DRIVES, OPTIONS, RULES
 from bootstrap.lab.pve.routes import Routes
-from bootstrap.lab.pve.schema import SWITCH, TEXT, Rule, properties
+from bootstrap.lab.pve.schema import SWITCH, TEXT, WHOLE, Rule, properties, switched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,20 +72,24 @@ async def current(call: Call) -> Any:
     return status.current(call.lab, call.lab.machines.find(call.node, call.vmid))
 
 
-def check_privileges(
-    call: Call, vmid: int, keys: Iterable[str], *, pool: str = "", cdroms: Iterable[str] = ()
-) -> None:
-    """Whether the caller may change these options; machine and pool both count."""
+def check_keys(call: Call, vmid: int, *privileges: str, pool: str = "") -> None:
+    """Whether one of the privileges holds for the machine, or for the pool that it shall be in."""
+    if not (pool and call.may(f"/pool/{pool}", *privileges)):
+        call.require(f"/vms/{vmid}", *privileges)
+
+
+def check_privileges(call: Call, vmid: int, keys: Iterable[str], *, pool: str = "") -> None:
+    """Whether the caller may change these options. Drives, serial ports and tags are asked for elsewhere."""
+    if call.who.is_root:
+        return
     for key in keys:
-        if key in ROOT_ONLY and not call.who.is_root:
+        if key in DRIVES or re.fullmatch(r"(unused|serial)\d+|tags", key):
+            continue
+        privilege = OPTIONS[key].privilege
+        if not privilege:
             raise Fault(500, f"only root can set '{key}' config")
-        wanted = [OPTIONS[key].privilege if key in OPTIONS else "VM.Config.Disk"]
-        if key in cdroms:
-            wanted = ["VM.Config.CDROM"]
-        if wanted == ["VM.Config.Cloudinit"]:
-            wanted.append("VM.Config.Network")
-        if not call.may(f"/vms/{vmid}", *wanted) and not (pool and call.may(f"/pool/{pool}", *wanted)):
-            raise denied(f"/vms/{vmid}", wanted[0])
+        others = ["VM.Config.Network"] if privilege == "VM.Config.Cloudinit" else []
+        check_keys(call, vmid, privilege, *others, pool=pool)
         if key == "startup":
             call.require("/", "Sys.Modify")
 
@@ -103,7 +109,7 @@ def normalise(key: str, text: str, *, pve: str = "9.2", creating: bool = False) 
     if key == "description":
         return text.rstrip()
     if key.startswith("net") and key in OPTIONS:
-        card = network_card(text)
+        card = switched(CARD, network_card(text))
         mac = card.pop("macaddr", "") or "BC:24:11:" + ":".join(
             f"{byte:02X}" for byte in secrets.token_bytes(3)
         )
@@ -113,46 +119,71 @@ def normalise(key: str, text: str, *, pve: str = "9.2", creating: bool = False) 
     return text
 
 
-_CREATE = RULES | {"vmid": Rule(required=True, form=formats.vmid), "pool": TEXT, "start": SWITCH}
+_VMID = Rule(kind="integer", required=True, form=formats.vmid)
+_CREATE = RULES | {
+    "vmid": _VMID,
+    **dict.fromkeys(("archive", "import-working-storage", "pool", "storage"), TEXT),
+    **dict.fromkeys(("live-restore", "start"), SWITCH),
+    **dict.fromkeys(("force", "unique"), Rule(kind="boolean", requires="archive")),
+    "bwlimit": WHOLE,
+    "ha-managed": Rule(kind="boolean", new=True),
+}
+_USED = {*RULES, "vmid", "pool", "start"}
 
 
 @ROUTES.on("POST", "/nodes/{node}/qemu", _CREATE)
 async def create(call: Call) -> Any:
-    lab, params = call.lab, dict(call.params)
+    lab, params = call.lab, {key: text for key, text in call.params.items() if key in _USED}
+    if "archive" in call.params:
+        raise Fault(501, "this lab restores no backups")
+    if not valid_keys(unquote(params.get("sshkeys", ""))):
+        raise Fault(500, "SSH public key validation error")
     vmid, pool, start = int(params.pop("vmid")), params.pop("pool", ""), params.pop("start", "0") == "1"
     if pool and pool not in lab.access.pools:
         raise Fault(403, f"Permission check failed (pool '{pool}' does not exist)")
     if start and lab.pve != "8.4":
         call.require(f"/vms/{vmid}", "VM.PowerMgmt")
-    if not call.may(f"/vms/{vmid}", "VM.Allocate") and not (
-        pool and call.may(f"/pool/{pool}", "VM.Allocate")
-    ):
+    paths = [f"/vms/{vmid}", *([f"/pool/{pool}"] if pool else [])]
+    if not any(call.may(path, "VM.Allocate") for path in paths):
         raise Fault(403, "Permission check failed")
-    drives.check_drives(call, params)
-    keys = [key for key in params if properties(params[key]).get("media") != "cdrom"]
-    check_privileges(call, vmid, keys, pool=pool)
+    drives.check_access(call, params)
+    check_privileges(call, vmid, params, pool=pool)
+    _check_new_devices(call, vmid, params, pool)
     check_bridges(call, params)
+    drives.check_drives(call, params)
     machine = lab.machines.claim(call.node, vmid)
 
     async def work(task: Task) -> None:
         async with lab.machines.locked(vmid, task):
-            _build(lab, machine, params, task)
+            _build(call, machine, params, task)
             if pool:
-                lab.access.put_pool(
-                    pool, {**lab.access.pools[pool], "vms": [*lab.access.pools[pool]["vms"], vmid]}
-                )
+                members = lab.access.pools[pool]["vms"]
+                lab.access.put_pool(pool, {**lab.access.pools[pool], "vms": [*members, vmid]})
         if start:
-            await power.start_machine(lab, call.node, vmid, task)
+            task.log("Execute autostart")
+            power.launch(call, vmid)
 
     return lab.tasks.start(call.node, "qmcreate", str(vmid), call.who, work)
 
 
-def _build(lab: Lab, machine: Machine, params: dict[str, str], task: Task) -> None:
+def _check_new_devices(call: Call, vmid: int, params: Mapping[str, str], pool: str) -> None:
+    for key in params:
+        if key in DRIVES and properties(params[key]).get("media") != "cdrom":
+            check_keys(call, vmid, "VM.Config.Disk", pool=pool)
+        if re.fullmatch(r"serial\d+", key):
+            if params[key] != "socket" and not call.who.is_root:
+                raise Fault(500, f"only root can set '{key}' config for real devices")
+            check_keys(call, vmid, "VM.Config.HWType", pool=pool)
+
+
+def _build(call: Call, machine: Machine, params: dict[str, str], task: Task) -> None:
     """Makes the disks and then the configuration; a failure takes both away again."""
-    made: dict[str, str] = {}
+    lab, made = call.lab, dict[str, str]()
     try:
         for slot in sorted(slot for slot in DRIVES if slot in params):
             made[slot] = drives.make(lab, machine, slot, params[slot], task.log)
+        if "tags" in params and lab.pve != "8.4":
+            call.require(f"/vms/{machine.vmid}", "VM.Config.Options")
     except (Fault, RzpError, OSError) as error:
         for volid in _volumes(machine.vmid, made.values()):
             lab.storages.free(machine.node, volid)
@@ -201,8 +232,7 @@ _DESTROY = {"purge": SWITCH, "destroy-unreferenced-disks": SWITCH, "skiplock": S
 async def destroy(call: Call) -> Any:
     lab, vmid, purge, skips = call.lab, call.vmid, call.params.get("purge") == "1", skips_lock(call)
     machine = lab.machines.find(call.node, vmid)
-    if machine.config.get("protection") == "1":
-        raise Fault(500, f"can't remove VM {vmid} - protection mode enabled")
+    machine.check_protection(f"can't remove VM {vmid}")
     if lab.backend.running(vmid):
         raise Fault(500, f"VM {vmid} is running - destroy failed")
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from bootstrap.lab.pve.fault import Fault
@@ -41,7 +42,7 @@ def size_of(text: str, *, default_unit: str = "") -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)", text)
     if not found:
         raise ValueError(text)
-    return int(float(found[1]) * UNITS[found[2] or default_unit])
+    return int(Fraction(found[1]) * UNITS[found[2] or default_unit])
 
 
 @dataclass(frozen=True, kw_only=True)
