@@ -21,6 +21,7 @@ from bootstrap.lab.pve.fault import Fault, invalid
 from bootstrap.lab.pve.images import inspect
 from bootstrap.lab.pve.routes import Routes
 from bootstrap.lab.pve.schema import SWITCH, Rule
+from bootstrap.lab.pve.storage import EXTENSIONS
 
 if TYPE_CHECKING:
     from bootstrap.lab.pve.context import Lab
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 ROUTES = Routes()
 ALGORITHMS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
-EXTENSIONS = {"iso": r"\.(iso|img)", "import": r"\.(ova|qcow2|raw|vmdk)", "vztmpl": r"\.tar\.(gz|xz|zst|bz2)"}
 _CONNECT = aiohttp.ClientTimeout(total=None, connect=8, sock_read=60)
 
 
@@ -38,7 +38,8 @@ def normalised(name: str, content: str) -> str:
     """The file's name as the storage keeps it; a fault when the extension does not fit the content."""
     clean = re.sub(r"[^a-zA-Z0-9_.-]", "_", Path(name).name)
     if not re.fullmatch(rf"(?i).+{EXTENSIONS[content]}", clean):
-        raise invalid(filename="invalid filename or wrong extension")
+        wrong = "invalid filename or wrong extension" if content == "import" else "wrong file extension"
+        raise invalid(filename=wrong)
     return clean
 
 
@@ -141,6 +142,7 @@ _DOWNLOAD = {
     "filename": Rule(required=True),
     "checksum": Rule(requires="checksum-algorithm"),
     "checksum-algorithm": Rule(choices=ALGORITHMS, requires="checksum"),
+    "compression": Rule(choices=("gz", "lzo", "zst", "bz2")),
     "verify-certificates": SWITCH,
 }
 

@@ -131,7 +131,7 @@ def make(lab: Lab, machine: Machine, slot: str, text: str, log: Callable[[str], 
 def _allocate(
     lab: Lab, machine: Machine, storage: Storage, size: int, form: str, log: Callable[[str], None]
 ) -> Volume:
-    volume = lab.storages.allocate(machine.node, storage, machine.vmid, size, form)
+    volume = lab.storages.unused(machine.node, storage, machine.vmid, form)
     if storage.holds_files:
         details = f"fmt=raw size={size} preallocation=off"
         if form == "qcow2":
@@ -140,6 +140,7 @@ def _allocate(
                 f"size={size} lazy_refcounts=off refcount_bits=16"
             )
         log(f"Formatting '{volume.shown_path}', {details}")
+    lab.storages.create(volume, size, form)
     return volume
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import hashlib
 import time
 from dataclasses import asdict, dataclass, field
@@ -14,7 +15,7 @@ from bootstrap.lab.pve.options import DRIVES, OPTIONS
 from bootstrap.lab.pve.schema import properties
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from bootstrap.lab.pve.state import Store
     from bootstrap.lab.pve.tasks import Task
@@ -63,6 +64,17 @@ class Machine:
     def check_lock(self) -> None:
         if "lock" in self.config:
             raise Fault(500, f"VM is locked ({self.config['lock']})")
+
+    @contextlib.contextmanager
+    def unchanged_on_fault(self) -> Iterator[None]:
+        before = {
+            name: copy.copy(getattr(self, name)) for name in ("config", "pending", "removals", "forced")
+        }
+        try:
+            yield
+        except Fault:
+            vars(self).update(before)
+            raise
 
     def check_protection(self, what: str) -> None:
         if self.config.get("protection") == "1":

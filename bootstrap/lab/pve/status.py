@@ -88,7 +88,8 @@ def container(lab: Lab, known: dict[str, Any]) -> dict[str, Any]:
     figures = dict.fromkeys(("cpu", "mem", "disk", "netin", "netout", "uptime", "diskread", "diskwrite"), 0)
     figures |= {"memhost": 0} if lab.pve != "8.4" else {}
     usual = {"name": f"ct{known['vmid']}", "maxcpu": lab.cpus, "maxmem": 512 << 20, "maxdisk": 4 << 30}
-    return {"status": "stopped", "template": 0, **figures, **usual, **known, **place}
+    state = {"status": "stopped"} if known.get("status", "unknown") == "unknown" else {}
+    return {"template": 0, **figures, **usual, **known, **place, **state}
 
 
 def resource(lab: Lab, machine: Machine) -> dict[str, Any]:

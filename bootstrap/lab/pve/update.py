@@ -143,9 +143,11 @@ async def _apply(call: Call, change: Change, log: Callable[[str], None]) -> None
     writing = _Writing(call, machine, log)
     try:
         for key in removals:
-            writing.remove(key, force=change.force)
+            with machine.unchanged_on_fault():
+                writing.remove(key, force=change.force)
         for key, text in values.items():
-            writing.write(key, text, values, removals, raw=key not in change.reverts)
+            with machine.unchanged_on_fault():
+                writing.write(key, text, values, removals, raw=key not in change.reverts)
         machine.clean_pending()
         if not lab.backend.running(machine.vmid):
             settle(lab, machine)
@@ -213,7 +215,6 @@ class _Writing:
         if key == "boot":
             for device in boot_devices(text):
                 if device in removals or not {device} & {*machine.config, *machine.pending, *values}:
-                    machine.pending.pop("boot")
                     raise Fault(500, f"invalid bootorder: device '{device}' does not exist'")
         machine.removals = [one for one in machine.removals if one != key]
 
