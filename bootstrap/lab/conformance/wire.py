@@ -132,7 +132,7 @@ class Wire:
             value = self.there(str(part.get("value", ""))).encode()
             if "filename" in part:
                 head += f'; filename="{part["filename"]}"\r\nContent-Type: application/octet-stream'
-                value = self.recording.content(part["filename"], part["size"])
+                value = self.recording.content(part["filename"], part["size"], part.get("sha256", ""))
             content += head.encode() + b"\r\n\r\n" + value + b"\r\n"
         return content + f"--{mark}--\r\n".encode(), f"multipart/form-data; boundary={mark}"
 
@@ -146,7 +146,7 @@ class Wire:
         for request in recording.requests():
             for part in request.get("multipart", []):
                 if "sha256" in part:
-                    content = recording.content(part["filename"], part["size"])
+                    content = recording.content(part["filename"], part["size"], part["sha256"])
                     self.exchanges[part["sha256"]] = hashlib.sha256(content).hexdigest()
 
     def _parse(self, text: str) -> Any:

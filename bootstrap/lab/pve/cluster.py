@@ -209,5 +209,8 @@ async def next_id(call: Call) -> Any:
 
 
 @ROUTES.on("GET", "/cluster/options")
-async def options(_: Call) -> Any:
-    return {"allowed-tags": []}
+async def options(call: Call) -> Any:
+    seen = (vm for vm in call.lab.machines.all.values() if call.may(f"/vms/{vm.vmid}", "VM.Audit"))
+    tags = sorted({tag.lower() for vm in seen for tag in formats.split_tags(vm.config.get("tags", ""))})
+    more = {"mac_prefix": "BC:24:11", "description": ""} if call.may("/", "Sys.Audit") else {}
+    return {"allowed-tags": tags, **more}

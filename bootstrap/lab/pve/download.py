@@ -174,6 +174,9 @@ async def download(call: Call) -> Any:
 
 async def _download(call: Call, volume: Volume, task: Task) -> None:
     url, shown = call.params["url"], volume.shown_path
+    if "compression" in call.params:
+        kinds = "" if call.params["content"] == "iso" else f" for {call.params['content']}"
+        raise Fault(500, f"decompression not supported{kinds}")
     algorithm, checksum = call.params.get("checksum-algorithm", ""), call.params.get("checksum", "")
     task.log(f"downloading {url} to {shown}")
     if volume.file.exists():

@@ -57,7 +57,7 @@ def check_access(call: Call, params: Mapping[str, str]) -> None:
     for slot in sorted(slot for slot in DRIVES if slot in params):
         drive = properties(params[slot], "file")
         cdrom = is_cdrom(drive)
-        if drive["file"] == "none":
+        if drive["file"] == "none" or drive["file"].endswith(":cloudinit"):
             continue
         if cdrom and drive["file"] == "cdrom":
             call.require("/", "Sys.Console")
@@ -65,10 +65,8 @@ def check_access(call: Call, params: Mapping[str, str]) -> None:
             call.require(f"/storage/{new[1]}", "Datastore.AllocateSpace")
             if "images" not in call.lab.storages.get(new[1]).contents:
                 raise invalid(storage=f"storage '{new[1]}' does not support vm images")
-        else:
-            volume = _usable(call, drive["file"])
-            if volume and volume.kind not in ("images", "iso"):
-                raise invalid(**{slot: "content type needs to be 'images' or 'iso'"})
+        elif _usable(call, drive["file"]).kind not in ("images", "iso"):
+            raise invalid(**{slot: "content type needs to be 'images' or 'iso'"})
         if source := drive.get("import-from"):
             _check_source(call, slot, source)
 
@@ -85,13 +83,13 @@ def _check_source(call: Call, slot: str, source: str) -> None:
     _usable(call, source)
 
 
-def _usable(call: Call, volid: str) -> Volume | None:
-    """The volume, when the caller may use it; nothing for a path, which root alone may name."""
+def _usable(call: Call, volid: str) -> Volume:
+    """The volume, when the caller may use it."""
     if volid.startswith("/"):
-        if not call.who.is_root:
-            place = f"at /usr/share/perl5/PVE/Storage.pm line {_LINES[call.lab.pve]}."
-            raise Fault(500, f"Only root can pass arbitrary filesystem paths. {place}")
-        return None
+        if call.who.is_root:
+            raise Fault(501, "this lab takes no files by their path")
+        place = f"at /usr/share/perl5/PVE/Storage.pm line {_LINES[call.lab.pve]}."
+        raise Fault(500, f"Only root can pass arbitrary filesystem paths. {place}")
     volume = call.lab.storages.volume(call.node, volid)
     path = f"/storage/{volume.storage.storage}"
     if call.may(path, "Datastore.Allocate"):

@@ -43,7 +43,7 @@ class Api:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         try:
             result = await self._answer(request)
-            total = {"total": result.total} if isinstance(result, Answer) else {}
+            total = {"total": result.total} if isinstance(result, Answer) and result.total else {}
             data = result.data if isinstance(result, Answer) else result
             response = web.Response(body=json.dumps({"data": data, **total}).encode())
         except Fault as fault:
@@ -56,7 +56,8 @@ class Api:
         reason = fault.text.split("\n")[0].strip()
         if fault.bare:
             return web.Response(status=fault.status, reason=reason)
-        body = {"data": None, "message": f"{fault.text.rstrip()}\n"} | (
+        end = "" if fault.status == 501 else "\n"
+        body = {"data": None, "message": f"{fault.text.rstrip()}{end}"} | (
             {"errors": fault.errors} if fault.errors else {}
         )
         return web.Response(status=fault.status, reason=reason, body=json.dumps(body).encode())
@@ -87,6 +88,7 @@ class Api:
         if "Transfer-Encoding" in request.headers:
             raise Fault(501, "chunked transfer encoding not supported", bare=True)
         path = request.path.removeprefix(BASE) if request.path.startswith(BASE) else f"\0{request.path}"
+        path = re.sub("/+", "/", path).rstrip("/") or "/"
         route, parts = self._find(request.method, path)
         who = self._identify(request, route)
         if route is None:

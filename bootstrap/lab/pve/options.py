@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bootstrap.lab.pve import formats
 from bootstrap.lab.pve.schema import SWITCH, TEXT, WHOLE, Rule, Rules, structure
 
-BUSES = {"ide": 4, "sata": 6, "scsi": 31, "virtio": 16}
+BUSES = {"ide": 4, "scsi": 31, "virtio": 16, "sata": 6}
 DRIVES = tuple(f"{bus}{number}" for bus, count in BUSES.items() for number in range(count))
 FIRMWARE_DISKS = ("efidisk0", "tpmstate0")
 """Drives of the real one that the lab does not make."""

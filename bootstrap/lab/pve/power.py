@@ -168,9 +168,8 @@ async def _reboots(call: Call, machine: Machine, task: Task) -> bool:
 
 def _note_agent(call: Call, machine: Machine, task: Task) -> None:
     if status.has_agent(machine):
-        task.log(
-            f"QEMU Guest Agent is not running - VM {call.vmid} qga command 'guest-ping' failed - got timeout"
-        )
+        what = f"VM {call.vmid} {'qmp' if call.lab.pve == '8.4' else 'qga'} command 'guest-ping' failed - got timeout"
+        task.log(f"QEMU Guest Agent is not running - {what}")
 
 
 def _running(call: Call) -> Machine:

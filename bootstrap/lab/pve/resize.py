@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bootstrap.lab.pve import drives
 from bootstrap.lab.pve.fault import Fault
 from bootstrap.lab.pve.machines import is_cdrom
-from bootstrap.lab.pve.options import DRIVES
+from bootstrap.lab.pve.options import DRIVES, FIRMWARE_DISKS
 from bootstrap.lab.pve.qemu import VM
 from bootstrap.lab.pve.routes import Routes
 from bootstrap.lab.pve.schema import SWITCH, TEXT, Rule, properties
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ROUTES = Routes()
 _RESIZE = {
-    "disk": Rule(required=True, choices=DRIVES),
+    "disk": Rule(required=True, choices=(*DRIVES, *FIRMWARE_DISKS)),
     "size": Rule(required=True, pattern=r"\+?\d+(\.\d+)?[KMGT]?"),
     "digest": TEXT,
     "skiplock": SWITCH,

@@ -93,7 +93,10 @@ WRONG = {
         "virtio=zz,bridge=vmbr0",
         "invalid format - format error\nnet0.macaddr: invalid format - value does not look like a valid unicast MAC address\n\n",
     ),
-    "scsi1": ("vmdata:4,colour=red", f"invalid format - format error\nscsi1.colour: {UNKNOWN}\n"),
+    "scsi1": (
+        "vmdata:4,colour=red",
+        "invalid format - invalid key in comma-separated list property: colour\n",
+    ),
 }
 
 
