@@ -98,8 +98,11 @@ class Access:
     def revoke(self, path: str, who: str, role: str) -> None:
         self._drop("acl", self.acl, f"{path} {who} {role}")
 
-    def forget_path(self, path: str) -> None:
-        self._forget(path=path)
+    def forget_machine(self, vmid: int) -> None:
+        self._forget(path=f"/vms/{vmid}")
+        if pool := self.pool_of(vmid):
+            rest = [one for one in self.pools[pool]["vms"] if one != vmid]
+            self.put_pool(pool, {**self.pools[pool], "vms": rest})
 
     def _forget(self, **fields: str) -> None:
         """Drops the entries of the access lists in which all these fields have these values."""
