@@ -1,7 +1,7 @@
-"""Replays recorded exchanges with a real Proxmox VE against a lab and compares the answers.
+"""Replays recorded exchanges with a real Proxmox VE against a lab.
 
 Images and ISOs are not part of a recording: files of the same names, sizes and formats take their places. Requests that were sent at
-once are sent without waiting for one another's tasks, the one that won first; their answers are compared as a bag.
+once are sent without waiting for one another's tasks, the one that won first.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bootstrap.lab.conformance.likeness import Given, canonical, likeness, named, told
+from bootstrap.lab.conformance.comparison import in_order, title
 from bootstrap.lab.pve.storage import FOLDERS
 
 if TYPE_CHECKING:
@@ -24,17 +24,6 @@ if TYPE_CHECKING:
 LONG_GAP = 9.0  # seconds: in such a pause the recorded status daemon went round
 _MEETING = 0.4  # seconds that a work lasts while requests are sent at once
 FIRST_ROUND = 10.0  # seconds after which it had gone round in any case
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """One compared exchange. `served`: the lab has the endpoint. `differences` is empty when it matched."""
-
-    number: int
-    request: str
-    note: str
-    served: bool
-    differences: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +45,7 @@ class _Unfinished:
 
     ended: float
     upid: str
+    client: str
     answer: Answer
 
 
@@ -112,10 +102,10 @@ class Replay:
     def _seed(self, step: dict[str, Any]) -> None:
         answer = self.wire.ask(step["request"], step["client"])
         if answer.status != step["response"]["status"]:
-            self.seed_faults.append(f"{_title(step)}: the seed was answered {answer.status} {answer.reason}")
+            self.seed_faults.append(f"{title(step)}: the seed was answered {answer.status} {answer.reason}")
         self.wire.learn(step["response"], answer)
         if upid := _upid(answer):
-            self._finish(upid)
+            self._finish(_Unfinished(0, upid, "root", answer))
 
     def _exchange_all(self, group: list[dict[str, Any]], client: str) -> list[Answer]:
         if len(group) == 1:
@@ -136,23 +126,25 @@ class Replay:
         self.wire.learn(step["response"], answer)
         upid = _upid(answer)
         if upid and "task" in step:
-            self._unfinished.append(_Unfinished(_end(step), upid, answer))
+            self._unfinished.append(_Unfinished(_end(step), upid, step["task"]["client"], answer))
         return answer
 
     def _finish_until(self, at_s: float) -> None:
         """Waits for the tasks that had ended by then when recorded."""
         for one in self._unfinished:
             if one.ended <= at_s:
-                one.answer.end, one.answer.log = self._finish(one.upid)
+                self._finish(one)
         self._unfinished = [one for one in self._unfinished if one.ended > at_s]
 
-    def _finish(self, upid: str) -> tuple[Any, Any]:
-        """The task's end and log."""
-        upid = self.wire.there(upid)
+    def _finish(self, task: _Unfinished) -> None:
+        """Waits for the task's end, and keeps what it said."""
+        upid, answer = self.wire.there(task.upid), task.answer
         while True:
-            status, log = self.wire.task(upid)
-            if status["data"]["status"] == "stopped":
-                return status, log
+            answer.end, answer.log = self.wire.task(upid, task.client)
+            data = answer.end.body.get("data") if isinstance(answer.end.body, dict) else None
+            if not data or data["status"] == "stopped":
+                return
+            answer.running = answer.running or answer.end
             time.sleep(0.02)
 
 
@@ -165,73 +157,3 @@ def _end(step: dict[str, Any]) -> float:
     """When the exchange and its task were over, in seconds."""
     polls = step.get("task", {"polls": []})["polls"]
     return float(max([step["at_s"] + step["took_s"], *(poll["at_s"] for poll in polls)]))
-
-
-def _title(step: dict[str, Any]) -> str:
-    return f"{step['request']['method']} {step['request']['path']}"
-
-
-def in_order(step: dict[str, Any]) -> list[dict[str, Any]]:
-    """The exchanges of a step. Those sent at once come in the order in which the real server took them, as far as it shows."""
-    group = step.get("parallel", [step])
-    return sorted(
-        group, key=lambda one: (one["response"]["status"] >= 400, one.get("task", {}).get("upid", ""))
-    )
-
-
-def compare(recording: Recording, answers: list[list[Answer]]) -> list[Outcome]:
-    """Each exchange of the recording beside the lab's answer."""
-    given = named(recording.requests())
-    return [
-        outcome
-        for number, (step, own) in enumerate(zip(recording.steps, answers, strict=True))
-        for outcome in outcomes(number, step, own, given)
-    ]
-
-
-def outcomes(number: int, step: dict[str, Any], answers: list[Answer], given: Given) -> list[Outcome]:
-    """Compares each exchange of a step; of those sent at once, each with the answer that is most like it."""
-    left, found = list(answers), []
-    for recorded in in_order(step):
-        compared = [(differences(recorded, ours, given), ours) for ours in left]
-        wrong, ours = min(compared, key=lambda pair: len(pair[0]))
-        left.remove(ours)
-        served = ours.status != 501 or recorded["response"]["status"] == 501
-        found.append(
-            Outcome(
-                number=number,
-                request=_title(recorded),
-                note=recorded.get("note") or step.get("note") or "",
-                served=served,
-                differences=tuple(wrong),
-            )
-        )
-    return found
-
-
-def differences(recorded: dict[str, Any], ours: Answer, given: Given) -> list[str]:
-    """What the lab's answer, and the end of its task, have otherwise."""
-    response, task = recorded["response"], recorded.get("task")
-    pairs = [
-        ("status", response["status"], ours.status),
-        ("reason", _cleaned(response["reason"]), ours.reason),
-        ("body", likeness(_cleaned(response["body"]), given), likeness(ours.body, given)),
-    ]
-    if task:
-        last = _cleaned(task["polls"][-1]["body"])
-        pairs.append(("task", likeness(last, given), likeness(ours.end, given)))
-        pairs.append(("log", told(_cleaned(task["log"]["body"]), given), told(ours.log, given)))
-    return [
-        f"{what}: recorded {canonical(theirs)}, lab {canonical(mine)}"
-        for what, theirs, mine in pairs
-        if canonical(theirs) != canonical(mine)
-    ]
-
-
-def _cleaned(value: Any) -> Any:
-    """Without the name of the recording's wrapper around qemu-img."""
-    if isinstance(value, dict):
-        return {key: _cleaned(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_cleaned(part) for part in value]
-    return value.replace("qemu-img.real", "qemu-img") if isinstance(value, str) else value

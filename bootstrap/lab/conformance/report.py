@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from bootstrap.errors import LabError
 from bootstrap.lab.backend import Record
+from bootstrap.lab.conformance.comparison import Outcome, compare
 from bootstrap.lab.conformance.recording import Recording, find
-from bootstrap.lab.conformance.replay import Outcome, Replay, Target, compare
+from bootstrap.lab.conformance.replay import Replay, Target
 from bootstrap.lab.conformance.sandbox import running_lab, served
 from bootstrap.lab.conformance.wire import Wire
 

@@ -21,13 +21,14 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 @dataclass
 class Answer:
-    """One answer; `end` and `log` are those of the task that it started."""
+    """One answer. Of the task that it started: the status while it ran, if that was seen, at its end, and the log."""
 
     status: int
     reason: str
     body: Any
-    end: Any = None
-    log: Any = None
+    running: Answer | None = None
+    end: Answer | None = None
+    log: Answer | None = None
 
 
 @dataclass
@@ -95,12 +96,11 @@ class Wire:
         if "full-tokenid" in mine and theirs.get("value") == self.recording.start.get("token_secret"):
             self.token = f"PVEAPIToken={mine['full-tokenid']}={mine['value']}"
 
-    def task(self, upid: str) -> tuple[Any, Any]:
+    def task(self, upid: str, client: str) -> tuple[Answer, Answer]:
         """The task's status and log, as they are now."""
-        path = f"/nodes/{upid.split(':')[1]}/tasks/{quote(upid, safe=':!@')}"
-        return self._parse(self._send("GET", f"{path}/status", None, self._root)[2]), self._parse(
-            self._send("GET", f"{path}/log?limit=0", None, self._root)[2]
-        )
+        path = f"/nodes/{upid.split(':')[1]}/tasks/{upid}"
+        log = {"method": "GET", "path": f"{path}/log", "query": {"limit": "0"}}
+        return self.ask({"method": "GET", "path": f"{path}/status"}, client), self.ask(log, client)
 
     def _with_password(self, request: dict[str, Any]) -> dict[str, Any]:
         """Root's password is the one thing of the recording that nobody wrote down."""
