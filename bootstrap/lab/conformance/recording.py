@@ -103,7 +103,7 @@ class Recording:
         }
 
     def _addresses(self) -> dict[str, list[str]]:
-        """MAC → addresses, as the guests' agents told them."""
+        """MAC → addresses, as the guests' agents told them more than once."""
         told: dict[str, list[Any]] = {}
         for one in self.exchanges():
             if (
@@ -113,7 +113,7 @@ class Recording:
                 for card in one["response"]["body"]["data"]["result"]:
                     addresses = [f"{ip['ip-address']}/{ip['prefix']}" for ip in card.get("ip-addresses", [])]
                     told.setdefault(card.get("hardware-address", "").upper(), []).append(tuple(addresses))
-        return {mac: list(_commonest(addresses) or ()) for mac, addresses in told.items()}
+        return {mac: list(_commonest(many)) for mac, many in told.items() if len(many) > 1}
 
     def agent_answers_from(self) -> int | None:
         """The first step at which a guest's agent answered."""

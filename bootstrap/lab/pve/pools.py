@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from bootstrap.lab.pve import status
+from bootstrap.lab.pve import formats, status
 from bootstrap.lab.pve.access import modifiers
 from bootstrap.lab.pve.accounts import words
 from bootstrap.lab.pve.fault import Fault
@@ -25,6 +25,10 @@ def _name(_: str, text: str) -> str:
         return f"pool name '{text}' nested too deeply (max levels = 3)\n"
     good = all(re.fullmatch(r"[A-Za-z0-9._-]+", part) for part in parts)
     return "" if good else f"pool name '{text}' contains invalid characters\n"
+
+
+def _vmids(name: str, text: str) -> str:
+    return next((wrong for one in words(text) if (wrong := formats.vmid(name, one))), "")
 
 
 _POOL = {"poolid": Rule(required=True, form=_name)}
@@ -87,7 +91,13 @@ async def create_pool(call: Call) -> Any:
     call.lab.access.put_pool(name, {"vms": [], **_comment(call.params)})
 
 
-_MEMBERS = {"comment": TEXT, "vms": TEXT, "storage": TEXT, "delete": SWITCH, "allow-move": SWITCH}
+_MEMBERS = {
+    "comment": TEXT,
+    "vms": Rule(form=_vmids),
+    "storage": TEXT,
+    "delete": SWITCH,
+    "allow-move": SWITCH,
+}
 
 
 @ROUTES.on("PUT", "/pools", {**_MEMBERS, **_POOL})

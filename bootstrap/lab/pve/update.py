@@ -13,7 +13,7 @@ from bootstrap.lab.pve.options import OPTIONS, RULES
 from bootstrap.lab.pve.plug import UNUSED, plug, settle
 from bootstrap.lab.pve.qemu import VM, check_bridges, check_privileges, skips_lock
 from bootstrap.lab.pve.routes import Routes
-from bootstrap.lab.pve.schema import SWITCH, TEXT, Rule
+from bootstrap.lab.pve.schema import SWITCH, TEXT, Rule, properties
 from bootstrap.lab.pve.writing import Writing
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _check_state(machine: Machine, change: Change) -> None:
         machine.check_lock()
     later = machine.next_config() | change.values
     if "memory" in change.values or "balloon" in change.values:
-        memory = int(later.get("memory", "512").removeprefix("current="))
+        memory = int(properties(later.get("memory", "512"), "current")["current"])
         if int(later.get("balloon", "0")) > memory:
             raise Fault(500, "balloon value too large (must be smaller than assigned memory)")
 
