@@ -15,7 +15,7 @@ from bootstrap.lab.pve.formats import valid_keys
 from bootstrap.lab.pve.options import DRIVES, RULES
 from bootstrap.lab.pve.qemu import check_bridges, check_keys, check_privileges, normalise, own_volumes
 from bootstrap.lab.pve.routes import Routes
-from bootstrap.lab.pve.schema import SWITCH, TEXT, WHOLE, Rule, properties
+from bootstrap.lab.pve.schema import SWITCH, TEXT, WHOLE, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,8 +74,6 @@ async def create(call: Call) -> Any:
 
 def _check_new_devices(call: Call, vmid: int, params: Mapping[str, str], pool: str) -> None:
     for key in params:
-        if key in DRIVES and properties(params[key]).get("media") != "cdrom":
-            check_keys(call, vmid, "VM.Config.Disk", pool=pool)
         if re.fullmatch(r"serial\d+", key):
             if params[key] != "socket" and not call.who.is_root:
                 raise Fault(500, f"only root can set '{key}' config for real devices")
