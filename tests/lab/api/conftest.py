@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,3 +103,27 @@ def serve_files(tmp_path: Path) -> Iterator[Callable[[dict[str, bytes]], str]]:
             return base
 
         yield serve
+
+
+def _renamed(value: Any, names: dict[str, str]) -> Any:
+    """The recording with other VMIDs, node and storage names, everywhere."""
+    if isinstance(value, dict):
+        return {
+            _renamed(key, names): int(names.get(str(part), part))
+            if key == "vmid" and isinstance(part, int)
+            else _renamed(part, names)
+            for key, part in value.items()
+        }
+    if isinstance(value, list):
+        return [_renamed(part, names) for part in value]
+    if isinstance(value, str):
+        for old, new in names.items():
+            mark = rf"(?<![0-9A-Fa-f.]){old}(?![0-9A-Fa-f])" if old.isdigit() else rf"\b{old}\b"
+            value = re.sub(mark, new, value)
+    return value
+
+
+@pytest.fixture(scope="session")
+def renamed() -> Callable[[Any, dict[str, str]], Any]:
+    """Gives a recording other VMIDs, node and storage names."""
+    return _renamed

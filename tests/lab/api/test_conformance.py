@@ -130,6 +130,13 @@ def test_answers_to_requests_sent_at_once_are_a_bag(sample: Recording, answers: 
     assert not told(sample, [[*reversed(own)] for own in answers])
 
 
+def test_no_answer_hangs_on_a_name(renamed: Callable[[Any, dict[str, str]], Any]) -> None:
+    names = {"700": "4711", "701": "640", "hv1": "pve3", "tank": "fast"}
+    values = renamed(json.loads(SAMPLE.read_text()), names)
+    assert "fast:4711/vm-4711-disk-0.raw" in json.dumps(values)
+    assert not told(Recording(values), play(Recording(values)).answers)
+
+
 def test_a_seed_that_the_lab_refuses_is_told(sample: Recording) -> None:
     seed = [*sample.seed, {**sample.seed[0]}]
     played = play(Recording({"start": sample.start, "seed": seed, "steps": []}))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bootstrap.lab.conformance.recording import Recording
 from bootstrap.lab.conformance.report import Report, figures, replay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RECORDINGS = Path(os.environ.get("RZP_PVE_RECORDINGS", "")) / "flows"
 needs_recordings = pytest.mark.skipif(
@@ -49,29 +51,11 @@ def test_the_lab_answers_as_recorded(name: str, capsys: pytest.CaptureFixture[st
     assert report.matched >= matched, _told(report)
 
 
-def renamed(value: Any, names: dict[str, str]) -> Any:
-    """The recording with other VMIDs, node and storage names, everywhere."""
-    if isinstance(value, dict):
-        return {
-            renamed(key, names): int(names.get(str(part), part))
-            if key == "vmid" and isinstance(part, int)
-            else renamed(part, names)
-            for key, part in value.items()
-        }
-    if isinstance(value, list):
-        return [renamed(part, names) for part in value]
-    if isinstance(value, str):
-        for old, new in names.items():
-            mark = rf"(?<![0-9A-Fa-f.]){old}(?![0-9A-Fa-f])" if old.isdigit() else rf"\b{old}\b"
-            value = re.sub(mark, new, value)
-    return value
-
-
 @needs_recordings
 @pytest.mark.parametrize(
     "name", ["02-create.pve8.4.21.json", "03-change.pve9.2.11.json", "05-failures.pve9.2.11.json"]
 )
-def test_no_answer_hangs_on_a_recorded_name(name: str) -> None:
+def test_no_answer_hangs_on_a_recorded_name(name: str, renamed: Callable[[Any, dict[str, str]], Any]) -> None:
     names = {"120": "4711", "121": "4712", "122": "833", "126": "640"}
     names |= {"pve1": "hv7", "local": "shelf", "vmdata": "tank"}
     values = renamed(json.loads((RECORDINGS / name).read_text()), names)
