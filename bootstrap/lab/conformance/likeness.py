@@ -46,7 +46,7 @@ def told(log: Any, given: Given) -> Any:
     """A task's log: its lines, each with how far its number is off, and how many more `total` says there are."""
     if not isinstance(log, dict) or not isinstance(log.get("data"), list):
         return log
-    lines = [(place, line) for place, line in enumerate(log["data"], 1) if not _noise(line)]
+    lines = [(place, line) for place, line in enumerate(log["data"], 1) if not _noise(line, place)]
     shown = [{**line, "n": line["n"] - n} if _is_line(line) else line for n, line in lines]
     rest = {key: value for key, value in log.items() if key not in ("data", "total")}
     more = log["total"] - len(log["data"]) if isinstance(log.get("total"), int) else log.get("total")
@@ -57,8 +57,8 @@ def _is_line(line: Any) -> bool:
     return isinstance(line, dict) and isinstance(line.get("n"), int)
 
 
-def _noise(line: Any) -> bool:
-    return isinstance(line, dict) and bool(_NOISE.fullmatch(str(line.get("t"))))
+def _noise(line: Any, place: int) -> bool:
+    return _is_line(line) and line["n"] == place and bool(_NOISE.fullmatch(str(line.get("t"))))
 
 
 def _blank(value: Any) -> Any:

@@ -64,7 +64,8 @@ def figures(reports: list[Report]) -> str:
 
 
 def good_enough(reports: list[Report]) -> bool:
-    return sum(one.matched for one in reports) >= ENOUGH * sum(one.served for one in reports)
+    served_ = sum(one.served for one in reports)
+    return served_ > 0 and sum(one.matched for one in reports) >= ENOUGH * served_
 
 
 def replay_all(places: Iterable[Path], told: Callable[[Report], None] = lambda _: None) -> list[Report]:
