@@ -60,7 +60,8 @@ def begin(faulty: Any) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def _requests(bench: Any) -> str:
-    return str((bench.lab / "requests.jsonl").read_text())
+    log = bench.lab / "requests.jsonl"
+    return log.read_text() if log.exists() else ""
 
 
 def _asked(bench: Any, before: str, text: str, limit: float = 30) -> None:
