@@ -26,7 +26,8 @@ test: setup ## ruff, mypy, and all tests; as root on Linux also the end-to-end r
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q -n 4 --dist worksteal -m "not e2e"
+	@$(BIN)/pytest -q -m e2e
 
 test-all: export RZP_ALL := 1
 test-all: test ## the same, with the long runs

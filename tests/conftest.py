@@ -220,9 +220,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
     for item in items:
-        if {"cli", "lab"} & set(item.path.parts) or {"lab", "fresh_lab", "untouched_lab"} & set(
-            getattr(item, "fixturenames", ())
-        ):
+        inside = item.path.relative_to(config.rootpath).parts
+        if {"cli", "lab"} & set(inside) or any(n.endswith("lab") for n in getattr(item, "fixturenames", ())):
             item.add_marker("lab")
     reason = _cannot_boot()
     if reason and not os.environ.get("RZP_REQUIRE_E2E"):

@@ -31,7 +31,7 @@ SEEDS = [int(ONE)] if ONE else list(range(ALL_CASES if os.environ.get("RZP_ALL")
 
 
 @pytest.fixture(scope="module")
-def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def two_node_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     state = tmp_path_factory.mktemp("properties") / "lab"
     with running_lab(state, nodes=list(NODES), pace=0.001) as running:
         yield running
@@ -192,10 +192,10 @@ def _faults(lab: Lab, seed: int) -> list[str]:
 
 
 @pytest.mark.parametrize("first", range(0, len(SEEDS), CHUNK))
-def test_apply_leaves_nothing_to_do_and_foreign_vms_alone(two_nodes: Lab, first: int) -> None:
+def test_apply_leaves_nothing_to_do_and_foreign_vms_alone(two_node_lab: Lab, first: int) -> None:
     wrong = {}
     for seed in SEEDS[first : first + CHUNK]:
-        if found := _faults(two_nodes, seed):
+        if found := _faults(two_node_lab, seed):
             wrong[f"RZP_SEED={seed}"] = found
 
     assert wrong == {}
