@@ -41,6 +41,7 @@ VERDICTS: dict[str, Verdict] = {
     "net0 tag": Verdict.NOW,
     "machine": Verdict.REPLACE,  # another chipset: the guest's devices move
     "net0 mac": Verdict.REPLACE,  # the guest's network configuration names the card by it
+    "addresses": Verdict.REPLACE,  # they are in the seed; the VM's SMBIOS data remember what it was made with
 }
 """All but disks: a missing one is added and a smaller one grows in place; a larger one is only replaced."""
 
@@ -99,6 +100,7 @@ def managed_fields(machine: Machine) -> dict[str, Any]:
         "net0 mac": machine.mac,
         "net0 bridge": machine.bridge,
         "net0 tag": machine.vlan,
+        "addresses": machine.address_text,
         **described,
     }
 
@@ -107,6 +109,8 @@ def field_changes(machine: Machine, live: Live) -> Iterable[FieldChange]:
     """Every managed field that differs. Further tags, disks and keys are the operator's own."""
     for name, new in managed_fields(machine).items():
         old = live.fields.get(name)
+        if name == "addresses" and old is None:
+            continue  # a VM that does not say what it was made with
         if old != new:
             runs_as_wanted = live.running and name in live.running_fields and live.running_fields[name] == new
             yield FieldChange(name, old, new, undoes=runs_as_wanted)

@@ -78,6 +78,11 @@ class Machine:
         return f"rzp-{self.name}.iso"
 
     @property
+    def address_text(self) -> str:
+        """All of them with their prefix lengths, as they stand in the seed."""
+        return " ".join(map(str, self.addresses))
+
+    @property
     def address(self) -> str:
         """The address that it is reached at: IPv4."""
         return str(self.addresses[0].ip)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Collection
 from typing import Any
 
@@ -46,7 +47,7 @@ def parameters(machine: Machine, environment: Environment) -> dict[str, Any]:
     return {
         "vmid": machine.vmid,
         "name": machine.name,
-        "smbios1": f"uuid={machine.uuid}",
+        "smbios1": f"uuid={machine.uuid},sku={_encoded(machine.address_text)},base64=1",
         **settings(machine),
         "vga": "serial0",
         "net0": _card(machine, f"virtio={machine.mac}"),
@@ -54,6 +55,10 @@ def parameters(machine: Machine, environment: Environment) -> dict[str, Any]:
         SEED_SLOT: f"{seed_volume(machine, environment)},media=cdrom",
         "boot": f"order={_SYSTEM_SLOT};{SEED_SLOT}",  # a medium in a drive that is not named would be added, pending
     }
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 def _card(machine: Machine, before: str) -> str:

@@ -7,6 +7,7 @@ while something is under way: a VM in creation shows nothing but its lock, so th
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -181,7 +182,18 @@ def _fields(config: dict[str, Any]) -> dict[str, Any]:
         "net0 mac": net.get("virtio", "").upper() or None,
         "net0 bridge": net.get("bridge"),
         "net0 tag": int(tag) if tag else None,
+        "addresses": _remembered(_options(str(config.get("smbios1", "")))),
     }
+
+
+def _remembered(smbios: dict[str, str]) -> str | None:
+    """The addresses that the VM was made with."""
+    try:
+        return (
+            base64.b64decode(smbios["sku"], validate=True).decode() if smbios.get("base64") == "1" else None
+        )
+    except (KeyError, ValueError):
+        return None
 
 
 def _options(text: str, first: str = "file") -> dict[str, str]:

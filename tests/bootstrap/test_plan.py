@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,6 +127,11 @@ def test_every_managed_field_has_a_verdict(machines: tuple[Machine, ...]) -> Non
     [
         ({"net0 mac": "BC:24:11:00:00:01"}, {}, "net0 mac: BC:24:11:00:00:01 → "),
         ({"machine": "pc"}, {}, "machine: pc → q35"),
+        (
+            {"addresses": "10.10.0.9/24"},
+            {},
+            "addresses: 10.10.0.9/24 → 10.10.0.20/24 fd10:10::20/64",
+        ),
         ({}, {"scsi0": 40.0}, "scsi0 size: 40 GiB → 20 GiB"),
     ],
 )
@@ -141,6 +147,14 @@ def test_what_only_a_replacement_can_change_is_shown_and_left(
     assert plan.applicable == ()
     assert f"staging-server-1 (VMID 120) differs, only by replacement: {said}" in str(plan.changes[0])
     assert str(plan.changes[0]).endswith("(--replace staging-server-1)")
+
+
+def test_a_machine_that_does_not_say_its_addresses_is_not_judged_by_them(
+    machines: tuple[Machine, ...],
+) -> None:
+    live = _live(machines[0])
+
+    assert _diff(machines[:1], replace(live, fields={**live.fields, "addresses": None})).changes == ()
 
 
 def test_what_waits_for_a_reboot_is_information_until_one_is_asked_for(machines: tuple[Machine, ...]) -> None:
@@ -337,3 +351,9 @@ def test_a_seed_of_the_same_name_on_another_node_is_dropped_and_finishes_nothing
     plan = _diff(machines[:1], _live(machines[0]), seeds=frozenset({("pve2", volume)}))
 
     assert plan.changes == (DropSeed("pve2", volume),)
+
+
+def test_the_table_of_verdicts_in_the_docs_names_every_field() -> None:
+    table = (Path(__file__).parents[2] / "docs" / "changes.md").read_text()
+
+    assert [name for name in VERDICTS if f"`{name}`" not in table] == []

@@ -23,7 +23,7 @@ def test_a_machine_is_created_with_exactly_these_parameters(staging: Environment
         "vmid": 130,
         "name": "staging-agent-1",
         "tags": "agent;rzp;rzp-staging",
-        "smbios1": f"uuid={agent.uuid}",
+        "smbios1": f"uuid={agent.uuid},sku=MTAuMTAuMC4zMC8yNCBmZDEwOjEwOjozMC82NA==,base64=1",
         "machine": "q35",
         "cpu": "x86-64-v2-AES",
         "cores": 4,
