@@ -3,12 +3,14 @@
 One for the cluster, per node one for its VMs' power and one for its image storage, one per VM that matters; with
 several nodes one to learn whether that storage is shared. More only
 while something is under way: a VM in creation shows nothing but its lock, so the task list is asked.
+Many VMs are read by several threads (`proxmox.parallel`); what is found stands in the order of the VMIDs all the same.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bootstrap.config.base import Environment
@@ -22,6 +24,8 @@ _DISK_SLOT = re.compile(r"^(scsi|virtio|sata|ide|unused)\d+$")
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)([KMGT]?)$")
 _GIB = {"": 2**-30, "K": 2**-20, "M": 2**-10, "G": 1.0, "T": 2.0**10}
 _SEPARATORS = re.compile(r"[,; ]+")
+# A further thread needs a connection, which takes about as long as reading this many VMs.
+_WORTH_A_THREAD = 8
 
 
 def observe(client: Client, environment: Environment, machines: Sequence[Machine]) -> Observed:
@@ -31,27 +35,40 @@ def observe(client: Client, environment: Environment, machines: Sequence[Machine
     ]
     qemu_nodes = sorted({str(entry["node"]) for entry in listed if entry["type"] == "qemu"})
     running = {vmid for node in qemu_nodes for vmid in _running(client, node)}
-    vms: list[Live] = []
-    creating: set[int] = set()
-    for entry in sorted(listed, key=lambda entry: int(entry["vmid"])):
-        vmid, node = int(entry["vmid"]), str(entry["node"])
-        if entry["type"] != "qemu":
-            vms.append(_container(entry))
-            continue
-        live, upid = machine(client, node, vmid, running=vmid in running)
-        if live is not None:
-            vms.append(live)
-        if upid is not None:
-            creating.add(vmid)
+    entries = sorted(listed, key=lambda entry: int(entry["vmid"]))
+    found = _each(client, entries, running, environment.proxmox.parallel)
     nodes = sorted({m.node for m in machines} | set(qemu_nodes))
-    found, seeds = _stored(client, environment, nodes, [m.seed_iso for m in machines])
+    held, seeds = _stored(client, environment, nodes, [m.seed_iso for m in machines])
     return Observed(
-        vms=tuple(vms),
-        images=found,
+        vms=tuple(live for live, _ in found if live is not None),
+        images=held,
         seeds=seeds,
-        creating=frozenset(creating),
+        creating=frozenset(
+            int(entry["vmid"]) for entry, (_, upid) in zip(entries, found, strict=True) if upid
+        ),
         shared=images.shared(client, environment, nodes),
     )
+
+
+def _each(
+    client: Client, entries: Sequence[dict[str, Any]], running: Collection[int], parallel: int
+) -> list[tuple[Live | None, str | None]]:
+    """What `machine` says of each entry of the list, in its order."""
+
+    def one(entry: dict[str, Any]) -> tuple[Live | None, str | None]:
+        if entry["type"] != "qemu":
+            return _container(entry), None
+        vmid = int(entry["vmid"])
+        return machine(client, str(entry["node"]), vmid, running=vmid in running)
+
+    threads = min(parallel, len(entries) // _WORTH_A_THREAD)
+    if threads < 2:
+        return [one(entry) for entry in entries]
+    pool = ThreadPoolExecutor(threads)
+    try:
+        return list(pool.map(one, entries))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C does not wait for answers
 
 
 def machine(
