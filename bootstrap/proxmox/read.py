@@ -24,7 +24,7 @@ _DISK_SLOT = re.compile(r"^(scsi|virtio|sata|ide|unused)\d+$")
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)([KMGT]?)$")
 _GIB = {"": 2**-30, "K": 2**-20, "M": 2**-10, "G": 1.0, "T": 2.0**10}
 _SEPARATORS = re.compile(r"[,; ]+")
-# A further thread needs a connection, which takes about as long as reading this many VMs.
+# A further thread needs a connection, which takes as long as reading two or three VMs; with fewer than this it gains little.
 _WORTH_A_THREAD = 8
 
 
