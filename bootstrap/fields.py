@@ -82,7 +82,7 @@ class FieldChange:
 
 
 def managed_fields(machine: Machine) -> dict[str, Any]:
-    """The fields beside disks and tags, as plain values; proxmox/read.py reads the same names."""
+    """The fields beside disks and tags, as plain values; proxmox/configuration.py reads the same names."""
     described = {} if machine.description is None else {"description": machine.description}
     return {
         "cores": machine.cores,

@@ -3,29 +3,29 @@
 One for the cluster, per node one for its VMs' power and one for its image storage, one per VM that matters; with
 several nodes one to learn whether that storage is shared. More only
 while something is under way: a VM in creation shows nothing but its lock, so the task list is asked.
+Many VMs are read by several threads (`proxmox.parallel`); what is found stands in the order of the VMIDs all the same.
 """
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
 from bootstrap.config.base import Environment
 from bootstrap.errors import ProxmoxError
-from bootstrap.live import SEED_SLOT, Live, Observed
+from bootstrap.live import Live, Observed
 from bootstrap.machine import Machine
 from bootstrap.proxmox import images, tasks
+from bootstrap.proxmox.configuration import parse, tags
 from bootstrap.proxmox.session import Client
 
-_DISK_SLOT = re.compile(r"^(scsi|virtio|sata|ide|unused)\d+$")
-_SIZE = re.compile(r"^(\d+(?:\.\d+)?)([KMGT]?)$")
-_GIB = {"": 2**-30, "K": 2**-20, "M": 2**-10, "G": 1.0, "T": 2.0**10}
 # PVE's proxy could not connect to the node (facts: HTTP layer).
 _NOT_REACHED = 595
-_SEPARATORS = re.compile(r"[,; ]+")
+# A further thread needs a connection, which takes as long as reading two or three VMs; with fewer than this it gains little.
+_WORTH_A_THREAD = 8
 
 
 def observe(client: Client, environment: Environment, machines: Sequence[Machine]) -> Observed:
@@ -36,28 +36,17 @@ def observe(client: Client, environment: Environment, machines: Sequence[Machine
     nodes = _Nodes()
     qemu_nodes = sorted({str(entry["node"]) for entry in listed if entry["type"] == "qemu"})
     running = {vmid for node in qemu_nodes for vmid in nodes.ask(node, partial(_running, client, node)) or ()}
-    vms: list[Live] = []
-    creating: set[int] = set()
-    for entry in sorted(listed, key=lambda entry: int(entry["vmid"])):
-        vmid, node = int(entry["vmid"]), str(entry["node"])
-        if entry["type"] != "qemu":
-            vms.append(_container(entry))
-            continue
-        found = nodes.ask(node, partial(machine, client, node, vmid, running=vmid in running))
-        live, upid = found or (None, None)
-        if live is not None:
-            vms.append(live)
-        if upid is not None:
-            creating.add(vmid)
+    entries = sorted(listed, key=lambda entry: int(entry["vmid"]))
+    found = _each(client, entries, running, nodes, environment.proxmox.parallel)
     every = sorted({m.node for m in machines} | set(qemu_nodes))
     storage = environment.proxmox.image_storage
     content = {node: nodes.ask(node, partial(images.content, client, node, storage)) or [] for node in every}
     held, seeds = _stored(environment, content, [m.seed_iso for m in machines])
     return Observed(
-        vms=tuple(vms),
+        vms=tuple(live for live, _ in found if live is not None),
         images=held,
         seeds=seeds,
-        creating=frozenset(creating),
+        creating=frozenset(int(e["vmid"]) for e, (_, upid) in zip(entries, found, strict=True) if upid),
         shared=images.shared(client, environment, [node for node in every if node not in nodes.unreached]),
         unreached=frozenset(nodes.unreached),
         away={int(e["vmid"]): str(e["node"]) for e in listed if e["node"] in nodes.unreached},
@@ -83,6 +72,28 @@ class _Nodes:
                 raise
             self.unreached.add(node)
             return None
+
+
+def _each(
+    client: Client, entries: Sequence[dict[str, Any]], running: Collection[int], nodes: _Nodes, parallel: int
+) -> list[tuple[Live | None, str | None]]:
+    """What `machine` says of each entry of the list, in its order."""
+
+    def one(entry: dict[str, Any]) -> tuple[Live | None, str | None]:
+        if entry["type"] != "qemu":
+            return _container(entry), None
+        vmid, node = int(entry["vmid"]), str(entry["node"])
+        found = nodes.ask(node, partial(machine, client, node, vmid, running=vmid in running))
+        return found or (None, None)
+
+    threads = min(parallel, len(entries) // _WORTH_A_THREAD)
+    if threads < 2:
+        return [one(entry) for entry in entries]
+    pool = ThreadPoolExecutor(threads)
+    try:
+        return list(pool.map(one, entries))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C does not wait for answers
 
 
 def machine(
@@ -119,97 +130,12 @@ def find(client: Client, vmid: int) -> tuple[Live | None, str | None]:
 
 def _container(entry: dict[str, Any]) -> Live:
     name = str(entry.get("name", ""))
-    return Live(vmid=int(entry["vmid"]), node=str(entry["node"]), kind="lxc", name=name, tags=_tags(entry))
-
-
-def parse(vmid: int, node: str, entries: Sequence[dict[str, Any]], *, running: bool) -> Live:
-    """A VM's configuration as PVE's list of values and pending ones shows it: what it will be, and what it runs with."""
-    config = {
-        str(entry["key"]): entry.get("pending", entry.get("value"))
-        for entry in entries
-        if not entry.get("delete")
-    }
-    current = _fields({str(entry["key"]): entry["value"] for entry in entries if "value" in entry})
-    fields = _fields(config)
-    drives = {slot: _options(str(value)) for slot, value in config.items() if _DISK_SLOT.match(slot)}
-    seed = drives.get(SEED_SLOT, {})
-    volume = seed.get("file") if seed.get("media") == "cdrom" else None
-    disks = {slot: options for slot, options in sorted(drives.items()) if options.get("media") != "cdrom"}
-    return Live(
-        vmid=vmid,
-        node=node,
-        name=str(config.get("name", "")),
-        uuid=_options(str(config.get("smbios1", ""))).get("uuid", "").lower(),
-        tags=_tags(config),
-        running=running,
-        lock=config.get("lock"),
-        digest=str(config.get("digest", "")),
-        seed=None if volume in (None, "none") else volume,
-        disks={slot: gib(o["size"]) for slot, o in disks.items() if "size" in o and slot[:6] != "unused"},
-        volumes={slot: options["file"] for slot, options in disks.items() if "file" in options},
-        fields=fields,
-        running_fields={name: value for name, value in current.items() if value != fields[name]},
-        net0=str(config.get("net0", "")),
-    )
-
-
-def gib(size: str) -> float:
-    """`20G`, `368K` → GiB."""
-    match = _SIZE.match(size)
-    return float(match[1]) * _GIB[match[2]] if match else 0.0
-
-
-def _fields(config: dict[str, Any]) -> dict[str, Any]:
-    """The names of fields.managed_fields, as plain values; None where Proxmox has nothing."""
-    net = _options(str(config.get("net0", "")))
-    memory = _options(str(config.get("memory", "")), "current").get("current")
-    agent = _options(str(config.get("agent", "0")), "enabled").get("enabled")
-    tag = net.get("tag")
-    return {
-        "cores": config.get("cores"),
-        "sockets": config.get("sockets"),
-        "description": str(config["description"]).rstrip() if config.get("description") else None,
-        "memory": int(memory) if memory else None,
-        "cpu": _options(str(config.get("cpu", "")), "cputype").get("cputype") or None,
-        "machine": config.get("machine"),
-        "scsihw": config.get("scsihw"),
-        "balloon": config.get("balloon"),
-        "ostype": config.get("ostype"),
-        "agent": agent == "1",
-        "onboot": bool(config.get("onboot")),
-        "protection": bool(config.get("protection")),
-        "serial0": config.get("serial0"),
-        "net0 mac": net.get("virtio", "").upper() or None,
-        "net0 bridge": net.get("bridge"),
-        "net0 tag": int(tag) if tag else None,
-        "addresses": _remembered(_options(str(config.get("smbios1", "")))),
-    }
-
-
-def _remembered(smbios: dict[str, str]) -> str | None:
-    """The addresses that the VM was made with."""
-    try:
-        return (
-            base64.b64decode(smbios["sku"], validate=True).decode() if smbios.get("base64") == "1" else None
-        )
-    except (KeyError, ValueError):
-        return None
-
-
-def _options(text: str, first: str = "file") -> dict[str, str]:
-    """`local:iso/x.iso,media=cdrom` → {file: local:iso/x.iso, media: cdrom}; `first` names a value without a key."""
-    pairs = (part.partition("=") for part in text.split(",") if part)
-    return {key if equals else first: value if equals else key for key, equals, value in pairs}
-
-
-def _tags(entry: dict[str, Any]) -> frozenset[str]:
-    """Proxmox VE 8.4 keeps them as they were sent."""
-    return frozenset(filter(None, _SEPARATORS.split(str(entry.get("tags", "")).lower())))
+    return Live(vmid=int(entry["vmid"]), node=str(entry["node"]), kind="lxc", name=name, tags=tags(entry))
 
 
 def _matters(entry: dict[str, Any], environment: Environment) -> bool:
     first, last = environment.vmids
-    return first <= int(entry["vmid"]) <= last or f"rzp-{environment.name}" in _tags(entry)
+    return first <= int(entry["vmid"]) <= last or f"rzp-{environment.name}" in tags(entry)
 
 
 def _running(client: Client, node: str) -> set[int]:

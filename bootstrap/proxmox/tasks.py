@@ -17,7 +17,9 @@ _GOOD = re.compile(r"^(OK|WARNINGS: \d+)$")
 _TAIL = 5
 # As long as the longest: a create with its import.
 _EARLIER_LIMIT = 900.0
-# Polls get slower up to this, and stay below the 5 s after which the server closes the connection.
+# Polls get slower: an end is seen late by at most this share of what the task took,
+_LATE = 0.2
+# and the pause between two stays below the 5 s after which the server closes the connection.
 _SLOWEST = 2.0
 
 Waiting = Callable[[str], None]
@@ -38,17 +40,17 @@ def wait(client: Client, upid: str | None, *, limit: float, waiting: Waiting = l
 
 def _end(client: Client, upid: str, what: str, limit: float) -> str:
     """The exit status."""
-    deadline = time.monotonic() + limit
-    interval = client.limits.first_poll
-    client.pause(interval)
+    began = time.monotonic()
+    deadline = began + limit
+    client.pause(client.limits.first_poll)
     while (status := _status(client, upid, deadline))["status"] != "stopped":
         if time.monotonic() > deadline:
             raise WaitTimeout(
                 f"{what} has not ended within {limit:.0f} s; it goes on. Look at its log in Proxmox ({upid}) and run"
                 f" the command again. Last lines: {' | '.join(_log(client, upid)) or 'none'}"
             )
-        client.pause(interval)
-        interval = min(interval * 1.5, _SLOWEST)
+        late = (time.monotonic() - began) * _LATE
+        client.pause(min(max(late, client.limits.first_poll), _SLOWEST))
     return str(status.get("exitstatus", "no exit status"))
 
 

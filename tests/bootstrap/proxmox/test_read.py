@@ -10,7 +10,7 @@ import pytest
 from bootstrap.cluster import K3sCluster
 from bootstrap.config.base import Environment
 from bootstrap.fields import managed_fields
-from bootstrap.proxmox import images, machines, read
+from bootstrap.proxmox import configuration, images, machines, read
 
 CONFIG = {
     "name": "staging-agent-1",
@@ -43,7 +43,7 @@ def _entries(config: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _live(**changes: Any) -> Any:
-    return read.parse(130, "pve1", _entries({**CONFIG, **changes}), running=True)
+    return configuration.parse(130, "pve1", _entries({**CONFIG, **changes}), running=True)
 
 
 def test_a_configuration_is_understood() -> None:
@@ -61,7 +61,7 @@ def test_the_fields_are_those_that_the_plan_compares(staging: Environment) -> No
     described = replace(agent, description="An agent")
     asked = {**machines.parameters(described, staging), "onboot": 1, "protection": 0}
 
-    assert read.parse(130, "pve1", _entries(asked), running=True).fields == managed_fields(described)
+    assert configuration.parse(130, "pve1", _entries(asked), running=True).fields == managed_fields(described)
 
 
 def test_what_is_pending_is_what_it_will_be_and_what_runs_is_kept_beside_it() -> None:
@@ -72,7 +72,7 @@ def test_what_is_pending_is_what_it_will_be_and_what_runs_is_kept_beside_it() ->
         {"key": "scsi3", "pending": "vmdata:130/vm-130-disk-9.raw,size=2G"},
     ]
 
-    live = read.parse(130, "pve1", entries, running=True)
+    live = configuration.parse(130, "pve1", entries, running=True)
 
     assert (live.fields["cores"], live.running_fields) == (4, {"cores": 1})
     assert live.disks == {"scsi0": 20, "scsi3": 2}
@@ -114,7 +114,7 @@ def test_tags_are_normalised_because_8_4_keeps_them_raw(text: str) -> None:
     ("size", "expected"), [("20G", 20), ("368K", 368 / 1024**2), ("1T", 1024), ("0.5G", 0.5), ("?", 0)]
 )
 def test_sizes_are_in_gib(size: str, expected: float) -> None:
-    assert read.gib(size) == expected
+    assert configuration.gib(size) == expected
 
 
 def test_an_empty_proxmox_takes_two_calls(untouched_lab: Any) -> None:
