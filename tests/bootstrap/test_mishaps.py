@@ -15,8 +15,9 @@ import pytest
 from bootstrap.errors import RzpError
 from bootstrap.lab import faults
 from bootstrap.lab.faults import FaultRule
+from bootstrap.sshprobe import Sighting
 from tests.bootstrap import victim
-from tests.bootstrap.conftest import Lab, running_lab
+from tests.bootstrap.conftest import Hosts, Lab, running_lab
 from tests.bootstrap.test_killed import FLOWS, prepare, wrongs
 
 READS: dict[str, dict[str, Any]] = {
@@ -33,6 +34,7 @@ WRITES = READS | {
     "a task that fails at its end": {"kind": "task-fail", "after": True},
     "a full storage": {"kind": "storage-full"},
     "a lock": {"kind": "locked"},
+    "a lock file held by another": {"kind": "busy"},
 }
 
 
@@ -128,3 +130,35 @@ def test_a_fault_that_stays_ends_the_run_with_place_and_fix(quick_lab: Lab, name
             wrong[f"{method} {path}, afterwards"] = left
 
     assert wrong == {}
+
+
+def test_a_guest_that_never_boots_is_named_with_its_console_and_the_other_is_finished(quick_lab: Lab) -> None:
+    prepare(quick_lab, "create")
+    faults.write(quick_lab.state, [FaultRule(kind="never-boots", path="/nodes/*/qemu/930/status/start")])
+
+    class Ports(Hosts):
+        """The port of a machine that never boots is silent."""
+
+        def look(self, address: str) -> Sighting:
+            silent = address.endswith(".30") and faults.read(quick_lab.state)
+            return Sighting(None if silent else self.key, "port 22 does not answer")
+
+    quick_lab.hosts = Ports()
+    failures = quick_lab.apply(victim.plan(quick_lab, "create"), key_limit=0.3).failures
+
+    assert list(failures) == ["demo-agent-1"]
+    assert "look at the console of VM 930 on pve1, then run again" in str(failures["demo-agent-1"])
+    assert [vm.seed is None for vm in quick_lab.observe().vms] == [True, False]
+    faults.clear(quick_lab.state)
+    assert _run(quick_lab, "create") == {}
+    assert wrongs(quick_lab, "create") == []
+
+
+def test_the_only_node_that_is_off_is_one_line(quick_lab: Lab) -> None:
+    prepare(quick_lab, "create")
+    faults.write(quick_lab.state, [FaultRule(kind="node-down", path="/nodes/pve1")])
+    (said,) = _run(quick_lab, "create").values()
+    faults.clear(quick_lab.state)
+
+    assert "Proxmox is not reached" in said
+    assert _run(quick_lab, "create") == {}
