@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from bootstrap.lab.backend import Disk
 from bootstrap.lab.pve import drives
 from bootstrap.lab.pve.fault import Fault, invalid
 from bootstrap.lab.pve.formats import boot_devices
@@ -229,6 +230,9 @@ async def _plug(lab: Lab, machine: Machine, change: Change) -> None:
                 await lab.backend.eject(machine.vmid)
             _attach(lab, machine, key, value)
             del machine.pending[key]
+            if key in DRIVES and not is_cdrom(properties(value, "file")):
+                volume = lab.storages.existing(machine.node, properties(value, "file")["file"])
+                await lab.backend.plug(machine.vmid, Disk(slot=key, path=volume.file, imported=False))
     if asked := {key: text for key, text in wrong.items() if key in change.removals}:
         raise Fault(400, "Parameter verification failed.", asked)
 

@@ -107,6 +107,23 @@ def test_a_data_disk_has_its_id_and_once_formatted_its_uuid(mounted: Guest) -> N
     assert mounted.says("findmnt -no SOURCE /srv/data") == "/dev/sdb"
 
 
+def test_a_larger_and_a_further_disk_show_in_the_running_guest_and_after_a_reboot(
+    mounted: Guest, until: Callable[..., bool]
+) -> None:
+    guest, further = mounted, DISK.replace("scsi2", "scsi3")
+    sizes = f"sudo blockdev --getsize64 {DISK} {further}"
+    os.truncate(guest.lab.state / "data.raw", 1 << 29)
+    guest.lab.call({"plug": 120, "slot": "scsi2", "path": str(guest.lab.state / "data.raw")})
+    new = sparse(guest.lab.state / "further.raw", 1 << 27)
+    guest.lab.call({"plug": 120, "slot": "scsi3", "path": str(new)})
+    assert until(lambda: guest.ssh(sizes).stdout.split() == [str(1 << 29), str(1 << 27)])
+    guest.says("sudo resize2fs /dev/sdb && test $(df --output=size -m /srv/data | tail -n 1) -gt 400")
+    assert guest.says("cat /srv/data/file") == "kept"
+    assert guest.lab.call({"reboot": 120, "timeout": 20})
+    assert guest.answers()
+    assert guest.says(sizes).split() == [str(1 << 29), str(1 << 27)]
+
+
 def test_a_second_start_is_refused(guest: Guest) -> None:
     with pytest.raises(LabError, match="VM 120 already running"):
         guest.start()
