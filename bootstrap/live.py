@@ -52,10 +52,12 @@ class Live:
 class Observed:
     """What was read. `vms`: those in the environment's VMID range or with its tags; `images`: nodes that hold the image;
     `seeds`: (node, volume) of seed ISOs of this environment; `creating`: VMIDs with a create task of ours running;
-    `shared`: the image storage is one for all nodes."""
+    `shared`: the image storage is one for all nodes; `unreached`: nodes that Proxmox cannot reach; `away`: VMID → such a node."""
 
     vms: tuple[Live, ...] = ()
     images: frozenset[str] = frozenset()
     seeds: frozenset[tuple[str, str]] = frozenset()
     creating: frozenset[int] = frozenset()
     shared: bool = False
+    unreached: frozenset[str] = frozenset()
+    away: Mapping[int, str] = field(default_factory=dict)

@@ -6,32 +6,21 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bootstrap.change import (
-    Change,
-    Create,
-    Delete,
-    Differs,
-    DropSeed,
-    FetchImage,
-    Finish,
-    Reboot,
-    Start,
-    Update,
-)
-from bootstrap.deletion import advice, foreign_disks
-from bootstrap.fields import Verdict, field_changes, waiting
-from bootstrap.live import Live, Observed
+from bootstrap.change import Change, Create, Delete, Differs, DropSeed, FetchImage, Update
+from bootstrap.comparison import Comparison
+from bootstrap.live import Observed
 from bootstrap.machine import Machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The changes in the order in which they are shown, and what stands in the way of all of them."""
+    """The changes in the order in which they are shown, what stands in the way of all of them, and what could not be seen."""
 
     environment: str
     changes: tuple[Change, ...]
     conflicts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    unjudged: tuple[str, ...] = ()
 
     @property
     def applicable(self) -> tuple[Change, ...]:
@@ -61,6 +50,7 @@ class Plan:
             "changes": [_as_dict(change) for change in self.changes],
             "conflicts": list(self.conflicts),
             "notes": list(self.notes),
+            "unjudged": list(self.unjudged),
         }
 
 
@@ -75,123 +65,41 @@ def diff(
     replacing: Collection[str] = (),
 ) -> Plan:
     """Compare. `reboot`: what waits for a reboot gets one; `replacing`: names of machines that are deleted and made anew."""
-    found = _Found(environment, observed, reboot=reboot)
+    compared = Comparison(environment, observed, reboot=reboot)
     by_vmid = {vm.vmid: vm for vm in observed.vms}
     for machine in machines:
-        live = by_vmid.get(machine.vmid)
-        if live is None:
-            found.changes.append(Create(machine))
-        elif live.lock == "create" and not live.name and machine.vmid in observed.creating:
-            found.changes.append(Finish(machine, live))
-        elif proofs := live.missing_proofs(environment, machine.name):
-            found.conflicts.append(taken(machine, live, proofs))
-        elif machine.name in replacing:
-            found.replaced(machine, live)
-        else:
-            found.existing(machine, live)
+        compared.judge(machine, by_vmid.get(machine.vmid), replace=machine.name in replacing)
     wanted = {machine.vmid for machine in machines}
     for live in observed.vms:
         if live.vmid not in wanted:
-            found.surplus(live, None)
-    found.changes += _left_over_seeds(machines, observed)
-    fetches = _fetches(found.changes, observed, image, image_storage)
-    return found.plan(before=fetches)
+            compared.surplus(live, None)
+    for vmid, node in observed.away.items():
+        if vmid not in wanted:
+            compared.unseen("a VM", vmid, node)
+    compared.changes += _left_over_seeds(machines, observed)
+    return _plan(compared, before=_fetches(compared.changes, observed, image, image_storage))
 
 
 def destroy(environment: str, observed: Observed, machines: Sequence[Machine] = ()) -> Plan:
     """The plan that deletes every machine of the environment and its seeds; foreign VMs are only named."""
-    found = _Found(environment, observed, advise=False)
+    compared = Comparison(environment, observed, advise=False)
     by_vmid = {machine.vmid: machine for machine in machines}
     for live in observed.vms:
-        found.surplus(live, by_vmid.get(live.vmid))
-    found.changes += [DropSeed(node, volume) for node, volume in sorted(observed.seeds)]
-    return found.plan()
+        compared.surplus(live, by_vmid.get(live.vmid))
+    for vmid, node in observed.away.items():
+        compared.unseen(by_vmid[vmid].name if vmid in by_vmid else "a VM", vmid, node)
+    compared.changes += [DropSeed(node, volume) for node, volume in sorted(observed.seeds)]
+    return _plan(compared)
 
 
-class _Found:
-    """A plan in the making. `advise`: say what has to be done before a node of a cluster goes."""
-
-    def __init__(
-        self, environment: str, observed: Observed, *, reboot: bool = False, advise: bool = True
-    ) -> None:
-        self.environment = environment
-        self.observed = observed
-        self.reboot = reboot
-        self.advise = advise
-        self.changes: list[Change] = []
-        self.conflicts: list[str] = []
-        self.notes: list[str] = []
-
-    def plan(self, *, before: Sequence[Change] = ()) -> Plan:
-        return Plan(
-            environment=self.environment,
-            changes=(*before, *self.changes),
-            conflicts=tuple(self.conflicts),
-            notes=tuple(self.notes),
-        )
-
-    def existing(self, machine: Machine, live: Live) -> None:
-        """A machine of ours that is there."""
-        if live.lock == "create":
-            self.changes.append(Finish(machine, live))
-            return
-        unfinished = live.seed is not None or has_seed(machine, live, self.observed)
-        differing = tuple(field_changes(machine, live))
-        if unfinished:  # finishing brings the system disk to its size
-            differing = tuple(
-                change for change in differing if change.field != f"{machine.disks[0].slot} size"
-            )
-        update = Update(machine, live, tuple(c for c in differing if c.verdict is not Verdict.REPLACE))
-        if update.changes:
-            self.changes.append(update)
-        if rest := tuple(change for change in differing if change.verdict is Verdict.REPLACE):
-            self.changes.append(Differs(machine, rest))
-        if unfinished:
-            self.changes.append(Finish(machine, live))
-        elif not live.running:
-            self.changes.append(Start(machine, live))
-        if live.running:
-            self._reboot(update)
-        if live.node != machine.node:
-            self.notes.append(
-                f"{machine.name} runs on {live.node} (placed on {machine.node}); it stays there"
-            )
-
-    def _reboot(self, update: Update) -> None:
-        machine, live = update.machine, update.live
-        undone = {change.field for change in update.changes}
-        due = tuple(change for change in waiting(live) if change.field not in undone)
-        due += tuple(change for change in update.changes if change.verdict is Verdict.REBOOT)
-        if due and self.reboot:
-            self.changes.append(Reboot(machine, live, due))
-        elif due and not update.needs_reboot:
-            what = "; ".join(map(str, due))
-            self.notes.append(
-                f"{machine.name} waits for a reboot: {what} (rzp-bootstrap {self.environment} --reboot)"
-            )
-
-    def replaced(self, machine: Machine, live: Live) -> None:
-        """Deleted, then made anew in its place."""
-        self._delete(live, machine)
-        if not self.conflicts:
-            self.changes.append(Create(machine))
-
-    def surplus(self, live: Live, machine: Machine | None) -> None:
-        """A VM that is not wanted: deleted when ours; `machine`: what the environment knows of it."""
-        if not (proofs := live.missing_proofs(self.environment, live.name)):
-            self._delete(live, machine)
-            return
-        name = f" {live.name}" if live.name else ""
-        self.notes.append(
-            f"VMID {live.vmid} on {live.node}{name} is not ours ({'; '.join(proofs)}); it is not touched"
-        )
-
-    def _delete(self, live: Live, machine: Machine | None) -> None:
-        if foreign := foreign_disks(live, machine):
-            self.conflicts += foreign
-            return
-        self.changes.append(Delete(live))
-        self.notes += advice(live, self.environment) if self.advise else []
+def _plan(compared: Comparison, *, before: Sequence[Change] = ()) -> Plan:
+    return Plan(
+        environment=compared.environment,
+        changes=(*before, *compared.changes),
+        conflicts=tuple(compared.conflicts),
+        notes=tuple(compared.notes),
+        unjudged=tuple(compared.unjudged),
+    )
 
 
 def _as_dict(change: Change) -> dict[str, Any]:
@@ -200,31 +108,6 @@ def _as_dict(change: Change) -> dict[str, Any]:
         for c in getattr(change, "changes", ())
     ]
     return {"verb": change.verb, "text": str(change)} | ({"fields": fields} if fields else {})
-
-
-def taken(machine: Machine, live: Live, proofs: list[str]) -> str:
-    """The conflict of a machine whose VMID something else holds."""
-    if live.lock == "create" and not live.name:
-        return (
-            f"VMID {machine.vmid} on {live.node} is locked by a creation that is not ours, or that broke off; it was not"
-            f" touched. If it broke off, type there: qm unlock {machine.vmid} && qm destroy {machine.vmid}"
-        )
-    what = (
-        f"VM {live.name}"
-        if live.kind == "qemu" and live.name
-        else ("container" if live.kind == "lxc" else "VM")
-    )
-    return (
-        f"VMID {machine.vmid} on {live.node} is taken by {what} that is not ours ({'; '.join(proofs)});"
-        f" it was not touched. Move it away, or give {machine.name} another first_vmid"
-    )
-
-
-def has_seed(machine: Machine, live: Live, observed: Observed) -> bool:
-    """Whether its seed still lies where it runs; one on another node is a left-over."""
-    return any(
-        node == live.node and volume.endswith(f"/{machine.seed_iso}") for node, volume in observed.seeds
-    )
 
 
 def _left_over_seeds(machines: Sequence[Machine], observed: Observed) -> list[Change]:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bootstrap.comparison import has_seed
 from bootstrap.fields import field_changes, waiting
 from bootstrap.live import Live, Observed
 from bootstrap.machine import Machine
-from bootstrap.plan import has_seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One machine; `state` is running, stopped, missing, unfinished or foreign."""
+    """One machine; `state` is running, stopped, missing, unfinished, unknown or foreign."""
 
     name: str
     role: str
@@ -36,7 +36,9 @@ def rows(environment: str, machines: Sequence[Machine], observed: Observed) -> l
 
 def _row(environment: str, machine: Machine, live: Live | None, observed: Observed) -> Row:
     state, detail = "missing", ""
-    if live is not None:
+    if machine.vmid in observed.away:
+        state, detail = "unknown", f"node {observed.away[machine.vmid]} is not reached"
+    elif live is not None:
         proofs = live.missing_proofs(environment, machine.name)
         if live.lock == "create" and machine.vmid in observed.creating:
             state, detail = "unfinished", "is being created"
@@ -52,7 +54,7 @@ def _row(environment: str, machine: Machine, live: Live | None, observed: Observ
         name=machine.name,
         role=machine.role,
         vmid=machine.vmid,
-        node=live.node if live else machine.node,
+        node=live.node if live else observed.away.get(machine.vmid, machine.node),
         address=machine.address,
         state=state,
         detail=detail,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
+from bootstrap.comparison import taken
 from bootstrap.config.base import Environment
 from bootstrap.errors import (
     ImpossiblePlan,
@@ -21,7 +22,6 @@ from bootstrap.errors import (
 from bootstrap.fields import FieldChange, Verdict, field_changes, waiting
 from bootstrap.live import Live
 from bootstrap.machine import Machine
-from bootstrap.plan import taken
 from bootstrap.proxmox import images, machines, read, tasks
 from bootstrap.proxmox.session import Client
 from bootstrap.sshprobe import Prober, fingerprint, same_key

@@ -31,14 +31,15 @@ def destroy(environment: str, confirm_destroy: str | None) -> None:
             raise ImpossiblePlan(
                 f"{environment}: {len(plan.conflicts)} disk(s) would die (above); nothing was changed"
             )
-        if not plan.changes:
+        if not plan.changes and not plan.unjudged:
             return
         steps.ask(plan, yes=True, confirmed=confirm_destroy)
         with steps.recorded(session, plan, "destroy"):
             steps.carry_out(session, plan, wait=True)
-        if left := _plan(session).changes:
+        after = _plan(session)
+        if left := [*map(str, after.changes), *after.unjudged]:
             raise ImpossiblePlan(
-                f"{environment}: Proxmox still lists what was to go ({', '.join(map(str, left))}); run the command again"
+                f"{environment}: Proxmox still lists what was to go ({'; '.join(left)}); run the command again"
             )
     console.print(
         f"{environment}: destroyed; Proxmox lists none of its machines and seeds. Secrets and inventory are still there.",

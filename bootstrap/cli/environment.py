@@ -107,6 +107,8 @@ def _preview(
         raise ImpossiblePlan(
             f"{environment}: {len(plan.conflicts)} conflict(s) stand in the way; nothing can be applied"
         )
+    if plan.unjudged:
+        raise ImpossiblePlan(f"{environment}: {len(plan.unjudged)} machine(s) could not be looked at")
     return 2 if plan.changes else 0
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bootstrap import config
+from bootstrap.cli.conformance import conformance
 from bootstrap.cli.fault import fault
 from bootstrap.cli.render import console
 from bootstrap.cli.session import find_project, running_lab
@@ -28,6 +29,7 @@ def lab() -> None:
 
 
 lab.add_command(fault)
+lab.add_command(conformance)
 
 
 @lab.command()

@@ -51,9 +51,11 @@ def show_plan(plan: Plan) -> None:
         console.print(f"  {sign} {change}", style=colour, markup=False)
     for note in plan.notes:
         console.print(f"  i {note}", style="cyan", markup=False)
+    for unjudged in plan.unjudged:
+        console.print(f"  ? {unjudged}", style="bold red", markup=False)
     for conflict in plan.conflicts:
         console.print(f"  x {conflict}", style="bold red", markup=False)
-    if not plan.changes and not plan.conflicts:
+    if not (plan.changes or plan.conflicts or plan.unjudged):
         console.print(
             f"{plan.environment}: no changes; Proxmox holds what the environment asks for.", markup=False
         )
@@ -70,6 +72,8 @@ def show_plan(plan: Plan) -> None:
 def show_rest(plan: Plan) -> None:
     """After a run: what it could not put right, which is an error; what waits for a reboot; and the next command."""
     name = plan.environment
+    if plan.unjudged:
+        raise ImpossiblePlan(f"{name}: {len(plan.unjudged)} machine(s) could not be looked at (above)")
     if plan.differences:
         raise ImpossiblePlan(
             f"{name}: {len(plan.differences)} machine(s) differ in what can be changed {ONLY_BY_REPLACEMENT} (above)"

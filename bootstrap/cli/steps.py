@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 
@@ -14,7 +14,7 @@ from bootstrap.apply import apply
 from bootstrap.cli.render import console, progress, show_failures
 from bootstrap.cli.session import Session
 from bootstrap.doctor import obstacles
-from bootstrap.errors import ImpossiblePlan, InvalidEnvironment, RzpError, SecretsError
+from bootstrap.errors import ImpossiblePlan, InvalidEnvironment, ProxmoxError, RzpError, SecretsError
 from bootstrap.journal import Journal
 from bootstrap.live import Observed
 from bootstrap.machine import Machine
@@ -33,11 +33,12 @@ def settle(session: Session) -> None:
     """A plan is made when nothing that an earlier run began is going on any more."""
     client = session.client()
     for node in sorted({machine.node for machine in session.cluster.machines}):
-        tasks.settle(
-            client,
-            node,
-            waiting=lambda what: console.print(f"an earlier run's step ends first: {what}", markup=False),
-        )
+        with suppress(ProxmoxError):  # a node that is off: the plan says so
+            tasks.settle(
+                client,
+                node,
+                waiting=lambda what: console.print(f"an earlier run's step ends first: {what}", markup=False),
+            )
 
 
 def make_plan(session: Session, *, reboot: bool = False, replacing: Collection[str] = ()) -> Plan:
@@ -152,6 +153,7 @@ def recorded(session: Session, plan: Plan, verb: str) -> Iterator[None]:
         console.print(f"What was done, call by call: {journal.path}", markup=False)
         raise
     finally:
+        session.journal = None
         journal.close()
 
 

@@ -1,7 +1,8 @@
 """Between the API server and the machines: what a machine is started with, and who can start it.
 
 A backend may also have `async def sockets(self) -> list[tuple[str, socket.socket]]`: listening sockets inside the lab's own
-network, each "api" or "files", that the daemon serves next to its own on loopback. The daemon has put the ports that it
+network, each "api" or "files", that the daemon serves next to its own on loopback, and `def guest(self, vmid) -> Guest | None`:
+the agent in a machine. The daemon has put the ports that it
 listens on into the plan before it makes the backend: `plan["port"]` (API) and `plan["files_port"]`.
 """
 
@@ -11,8 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from bootstrap.errors import LabError
+from bootstrap.lab.guest import Guest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 __all__ = ["Backend", "Disk", "Hardware", "LabError", "Nic", "Record"]
@@ -70,26 +73,31 @@ class Backend(Protocol):
 
 
 class Record:
-    """No machines: only remembers which are on. They obey a shutdown at once, or, being deaf, never."""
+    """No machines: only remembers which are on. They obey a shutdown at once, or, being deaf, never.
+
+    While `agents` is set, a pretended agent answers in each (`addresses`: MAC → addresses with their prefix lengths)."""
 
     name = "record"
 
-    def __init__(self, *, deaf: bool = False) -> None:
-        self._on: set[int] = set()
+    def __init__(self, *, deaf: bool = False, addresses: Mapping[str, list[str]] | None = None) -> None:
+        self._on: dict[int, Guest] = {}
         self._deaf = deaf
+        self._addresses = addresses or {}
+        self.agents = False
 
     async def open(self) -> None:
         """Nothing to prepare."""
 
     async def start(self, hardware: Hardware) -> None:
-        self._on.add(hardware.vmid)
+        macs = [nic.mac for nic in hardware.nics]
+        self._on[hardware.vmid] = Guest({mac: self._addresses.get(mac.upper(), []) for mac in macs})
 
     async def stop(self, vmid: int) -> None:
-        self._on.discard(vmid)
+        self._on.pop(vmid, None)
 
     async def shutdown(self, vmid: int, timeout: float) -> bool:  # noqa: ARG002, ASYNC109 - the interface's
         if not self._deaf:
-            self._on.discard(vmid)
+            self._on.pop(vmid, None)
         return vmid not in self._on
 
     async def reboot(self, vmid: int, timeout: float) -> bool:  # noqa: ARG002, ASYNC109 - the interface's
@@ -105,7 +113,11 @@ class Record:
         """A running machine gets a disk, or one of its own is larger now; nobody looks."""
 
     async def erase(self, vmid: int) -> None:
-        self._on.discard(vmid)
+        self._on.pop(vmid, None)
+
+    def guest(self, vmid: int) -> Guest | None:
+        """The agent in the machine, if one answers."""
+        return self._on.get(vmid) if self.agents else None
 
     async def close(self) -> None:
         self._on.clear()

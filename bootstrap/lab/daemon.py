@@ -1,7 +1,8 @@
 """The lab's process: `python -m bootstrap.lab.daemon STATE_DIR` reads plan.json, listens, writes endpoint.json, runs until SIGTERM.
 
 Besides what the command line writes into the plan, these keys exist: `port` and `files_port` (0 or missing: any free one), `pace`
-(seconds that a task takes at least), `delay_401`, `cpus`, `statistics_interval`, `first_statistics`, and for the backend record `deaf_guests` (no machine obeys a shutdown).
+(seconds that a task takes at least), `delay_401`, `cpus`, `statistics_interval`, `first_statistics`, `version`, `qemu`, `containers`, and for the
+backend record `deaf_guests` (no machine obeys a shutdown) and `guest_addresses` (MAC → addresses that the agents tell).
 """
 
 from __future__ import annotations
@@ -149,7 +150,7 @@ def listen(port: int) -> socket.socket:
 
 def choose(state: Path, plan: dict[str, Any]) -> Backend:
     if plan.get("backend", "record") == "record":
-        return Record(deaf=bool(plan.get("deaf_guests")))
+        return Record(deaf=bool(plan.get("deaf_guests")), addresses=plan.get("guest_addresses"))
     from bootstrap.lab.machines.nspawn import Nspawn
 
     backend: Backend = Nspawn(state, plan)

@@ -52,7 +52,7 @@ def parameters(machine: Machine, environment: Environment) -> dict[str, Any]:
         "net0": _card(machine, f"virtio={machine.mac}"),
         **{disk.slot: _disk(disk, images.volume(environment)) for disk in machine.disks},
         SEED_SLOT: f"{seed_volume(machine, environment)},media=cdrom",
-        "boot": f"order={_SYSTEM_SLOT}",
+        "boot": f"order={_SYSTEM_SLOT};{SEED_SLOT}",  # a medium in a drive that is not named would be added, pending
     }
 
 

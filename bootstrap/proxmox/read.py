@@ -8,8 +8,9 @@ while something is under way: a VM in creation shows nothing but its lock, so th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from bootstrap.config.base import Environment
 from bootstrap.errors import ProxmoxError
@@ -21,16 +22,19 @@ from bootstrap.proxmox.session import Client
 _DISK_SLOT = re.compile(r"^(scsi|virtio|sata|ide|unused)\d+$")
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)([KMGT]?)$")
 _GIB = {"": 2**-30, "K": 2**-20, "M": 2**-10, "G": 1.0, "T": 2.0**10}
+# PVE's proxy could not connect to the node (facts: HTTP layer).
+_NOT_REACHED = 595
 _SEPARATORS = re.compile(r"[,; ]+")
 
 
 def observe(client: Client, environment: Environment, machines: Sequence[Machine]) -> Observed:
-    """Everything that the plan needs."""
+    """Everything that the plan needs. A node that is switched off does not keep the others from being read."""
     listed = [
         entry for entry in client.get("/cluster/resources", {"type": "vm"}) if _matters(entry, environment)
     ]
+    nodes = _Nodes()
     qemu_nodes = sorted({str(entry["node"]) for entry in listed if entry["type"] == "qemu"})
-    running = {vmid for node in qemu_nodes for vmid in _running(client, node)}
+    running = {vmid for node in qemu_nodes for vmid in nodes.ask(node, partial(_running, client, node)) or ()}
     vms: list[Live] = []
     creating: set[int] = set()
     for entry in sorted(listed, key=lambda entry: int(entry["vmid"])):
@@ -38,20 +42,46 @@ def observe(client: Client, environment: Environment, machines: Sequence[Machine
         if entry["type"] != "qemu":
             vms.append(_container(entry))
             continue
-        live, upid = machine(client, node, vmid, running=vmid in running)
+        found = nodes.ask(node, partial(machine, client, node, vmid, running=vmid in running))
+        live, upid = found or (None, None)
         if live is not None:
             vms.append(live)
         if upid is not None:
             creating.add(vmid)
-    nodes = sorted({m.node for m in machines} | set(qemu_nodes))
-    found, seeds = _stored(client, environment, nodes, [m.seed_iso for m in machines])
+    every = sorted({m.node for m in machines} | set(qemu_nodes))
+    storage = environment.proxmox.image_storage
+    content = {node: nodes.ask(node, partial(images.content, client, node, storage)) or [] for node in every}
+    held, seeds = _stored(environment, content, [m.seed_iso for m in machines])
     return Observed(
         vms=tuple(vms),
-        images=found,
+        images=held,
         seeds=seeds,
         creating=frozenset(creating),
-        shared=images.shared(client, environment, nodes),
+        shared=images.shared(client, environment, [node for node in every if node not in nodes.unreached]),
+        unreached=frozenset(nodes.unreached),
+        away={int(e["vmid"]): str(e["node"]) for e in listed if e["node"] in nodes.unreached},
     )
+
+
+Answer = TypeVar("Answer")
+
+
+class _Nodes:
+    """Which nodes do not answer; each is asked until it does not for the first time."""
+
+    def __init__(self) -> None:
+        self.unreached: set[str] = set()
+
+    def ask(self, node: str, question: Callable[[], Answer]) -> Answer | None:
+        if node in self.unreached:
+            return None
+        try:
+            return question()
+        except ProxmoxError as error:
+            if error.status != _NOT_REACHED:
+                raise
+            self.unreached.add(node)
+            return None
 
 
 def machine(
@@ -176,16 +206,16 @@ def _running(client: Client, node: str) -> set[int]:
 
 
 def _stored(
-    client: Client, environment: Environment, nodes: Iterable[str], wanted: Sequence[str]
+    environment: Environment, content: Mapping[str, Sequence[dict[str, Any]]], wanted: Sequence[str]
 ) -> tuple[frozenset[str], frozenset[tuple[str, str]]]:
-    """Nodes that hold the image, and the seed ISOs of this environment."""
+    """Nodes that hold the image, and the seed ISOs of this environment; `content`: of the image storage on each node."""
     pools = "|".join(re.escape(pool.name) for pool in environment.pools)
     # Not every rzp-NAME-*: an environment NAME-2 has seeds of its own.
     numbered = re.compile(rf"^rzp-{re.escape(environment.name)}-({pools})-\d+\.iso$")
     held: set[str] = set()
     seeds: set[tuple[str, str]] = set()
-    for node in nodes:
-        for entry in images.content(client, node, environment.proxmox.image_storage):
+    for node, entries in content.items():
+        for entry in entries:
             volid = str(entry["volid"])
             name = volid.rsplit("/", 1)[-1]
             if volid == images.volume(environment):

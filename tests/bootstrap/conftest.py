@@ -146,7 +146,7 @@ class Lab:
         wanted = self.machines if machines is None else machines
         seen = observe(self.client(), self.environment, wanted)
         image = self.environment.image.filename
-        return diff("demo", wanted, seen, image=image, image_storage="local", **options)
+        return diff(self.environment.name, wanted, seen, image=image, image_storage="local", **options)
 
     def apply(self, plan: Plan, client: Client | None = None, **options: Any) -> Result:
         return apply(

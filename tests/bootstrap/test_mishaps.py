@@ -54,7 +54,9 @@ def _places(lab: Lab, flow: str) -> list[tuple[str, str]]:
 def _run(lab: Lab, flow: str) -> dict[str, str]:
     """Subject → what failed, of a whole run: reading, planning, applying."""
     try:
-        return {subject: str(error) for subject, error in lab.apply(victim.plan(lab, flow)).failures.items()}
+        plan = victim.plan(lab, flow)
+        failures = {subject: str(error) for subject, error in lab.apply(plan).failures.items()}
+        return failures | {text: text for text in plan.unjudged}
     except RzpError as error:
         return {"": str(error)}
 
@@ -102,4 +104,27 @@ def test_every_fault_at_every_call_is_survived(quick_lab: Lab, flow: str, name: 
             wrong[f"{method} {path}"] = found
 
     assert cases >= 3
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("name", ["500", "595", "a connection dropped"])
+def test_a_fault_that_stays_ends_the_run_with_place_and_fix(quick_lab: Lab, name: str) -> None:
+    wrong = {}
+    for method, path in _places(quick_lab, "create"):
+        prepare(quick_lab, "create")
+        faults.write(quick_lab.state, [FaultRule(method=method, path=path, **READS[name])])
+        failures = _run(quick_lab, "create")
+        faults.clear(quick_lab.state)
+        places = (
+            path.split("*", maxsplit=1)[0],
+            "Proxmox is not reached",
+            "the node is not reached",
+            "not begun",
+        )
+        if not failures or not all(any(p in said for p in places) for said in failures.values()):
+            wrong[f"{method} {path}"] = [*failures.values()] or ["it was not noticed"]
+        again = _run(quick_lab, "create")
+        if left := [*again.values(), *wrongs(quick_lab, "create")]:
+            wrong[f"{method} {path}, afterwards"] = left
+
     assert wrong == {}

@@ -280,8 +280,12 @@ def _loud_runs(desk: Any) -> None:
 def _readable_files(desk: Any) -> list[Path]:
     """Everything written, but the age file and its identity, and the lab's own 0600 files that hold its token."""
     found = [path for path in desk.folder.rglob("*") if path.is_file() and ".git/" not in f"{path}/"]
-    for name in ("daemon.log", "storage", "www"):
-        place = desk.lab / name
+    journals = Path(desk.environment["HOME"], ".local", "state", "rzp-infra", "runs")
+    assert list(journals.rglob("*.jsonl")), "every run leaves a journal"
+    for place in (
+        *(desk.lab / name for name in ("daemon.log", "requests.jsonl", "storage", "www")),
+        journals,
+    ):
         found += [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
     return [path for path in found if path.stat().st_size < 20_000_000]
 

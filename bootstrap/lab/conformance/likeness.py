@@ -1,4 +1,8 @@
-"""What of an answer can be compared between two runs: everything but times, numbers that the system gives out, and load."""
+"""What of an answer can be compared between two runs: everything but times, numbers that the system gives out, and load.
+
+Blanked: times, process numbers (UPIDs, names of temporary files), digests, tickets, MACs and UUIDs that no request named, load and
+usage, and what the node's own hardware says of itself. Lists of objects and of content types come in any order from Perl's hashes.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +10,16 @@ import json
 import re
 from typing import Any
 
-_ALWAYS = {
-    "digest",
-    "pid",
-    "pstart",
-    "starttime",
-    "endtime",
-    "ctime",
-    "uptime",
-    "vmgenid",
-    "repoid",
-    "ssl_fingerprint",
-    "used_fraction",
-    "netin",
-    "netout",
-}
+Given = frozenset[str]
+"""The MACs and UUIDs that requests named, in lower case: these are compared."""
+
+_ALWAYS = {"digest", "pid", "pstart", "starttime", "endtime", "ctime", "uptime", "ticket"}
+_ALWAYS |= {"CSRFPreventionToken", "used_fraction", "netin", "netout"}
 _MACHINE = {"cpu", "mem", "diskread", "diskwrite", "memhost"}
 _NODE = {"cpu", "mem", "maxmem", "disk", "maxdisk"}
 _VOLUME = {"used", "avail", "total"}
-_STATUS = {
-    "cpuinfo",
-    "memory",
-    "rootfs",
-    "swap",
-    "loadavg",
-    "ksm",
-    "kversion",
-    "current-kernel",
-    "cpu",
-    "wait",
-    "idle",
-    "boot-info",
-}
+_HARDWARE = {"cpuinfo", "memory", "rootfs", "swap", "loadavg", "ksm", "kversion", "current-kernel", "cpu"}
+_HARDWARE |= {"wait", "idle", "boot-info"}
 _TEXTS = [
     (r"UPID:([^:]*):[0-9A-F]+:[0-9A-F]+:[0-9A-F]+:", r"UPID:\1:*:"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "*"),
@@ -45,22 +27,38 @@ _TEXTS = [
     (r"pveupload-[0-9a-f]+", "pveupload-*"),
     (r"^ +\d+[KMG] .*% .*$", "*progress*"),
     (r"\([\d.]+ [KMG]?B/s\)", "(*)"),
-    (
-        r"creation-qemu=[\d.]+,ctime=\d+",
-        "creation-qemu=*,ctime=*",
-    ),  # both releases were recorded over one QEMU
-    (r"^pve-manager/([\d.]+)/\w+$", r"pve-manager/\1/*"),
-    (r"qemu-img\.real", "qemu-img"),  # the recording's wrapper
-    (r" line \d+\.", " line *."),
+    (r"(?<=,ctime=)\d+", "*"),
 ]
-# what Perl said about programs and modules that the recording's machine did not have
-_NOISE = re.compile(r'Can\'t exec "udevadm"|Attempt to call undefined import method')
+_MADE = re.compile(r"(?i)\b(?:BC:24:11(?::[0-9a-f]{2}){3}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+# what the recording's surroundings said, not Proxmox: a missing program, modules without their parts
+_NOISE = re.compile(
+    r"(Can't exec \"udevadm\": No such file or directory|Attempt to call undefined import method with arguments .*)"
+    r" at \S+ line \d+(, <DATA> line \d+)?\."
+)
 
 
-def told(log: dict[str, Any]) -> list[str]:
-    """The lines of a task's log."""
-    lines = sorted(log["data"], key=lambda line: int(line["n"]))
-    return [str(likeness(line["t"])) for line in lines if not _NOISE.match(line["t"])]
+def named(requests: list[dict[str, Any]]) -> Given:
+    """The MACs and UUIDs in these requests."""
+    return frozenset(found.lower() for found in _MADE.findall(json.dumps(requests)))
+
+
+def told(log: Any, given: Given) -> Any:
+    """A task's log: its lines, each with how far its number is off, and how many more `total` says there are."""
+    if not isinstance(log, dict) or not isinstance(log.get("data"), list):
+        return log
+    lines = [(place, line) for place, line in enumerate(log["data"], 1) if not _noise(line, place)]
+    shown = [{**line, "n": line["n"] - n} if _is_line(line) else line for n, line in lines]
+    rest = {key: value for key, value in log.items() if key not in ("data", "total")}
+    more = log["total"] - len(log["data"]) if isinstance(log.get("total"), int) else log.get("total")
+    return {"lines": [likeness(line, given) for line in shown], "more": more, **rest}
+
+
+def _is_line(line: Any) -> bool:
+    return isinstance(line, dict) and isinstance(line.get("n"), int)
+
+
+def _noise(line: Any, place: int) -> bool:
+    return _is_line(line) and line["n"] == place and bool(_NOISE.fullmatch(str(line.get("t"))))
 
 
 def _blank(value: Any) -> Any:
@@ -77,22 +75,29 @@ def _hidden(value: dict[str, Any]) -> set[str]:
         hidden |= _NODE
     if "used" in value or "avail" in value:
         hidden |= _VOLUME
-    return hidden | _STATUS if "cpuinfo" in value else hidden
+    return hidden | _HARDWARE if "cpuinfo" in value else hidden
 
 
-def likeness(value: Any) -> Any:
-    """The comparable part. Lists of objects come in any order from Perl's hashes, and so do lists of content types."""
+def likeness(value: Any, given: Given) -> Any:
+    """The comparable part."""
     if isinstance(value, dict):
         hidden = _hidden(value)
-        shown = {key: _blank(part) if key in hidden else likeness(part) for key, part in value.items()}
-        if value.get("key") in hidden:
+        shown = {key: _blank(part) if key in hidden else likeness(part, given) for key, part in value.items()}
+        if value.get("key") == "digest":
             shown["value"] = "*"
         if isinstance(value.get("content"), str):
             shown["content"] = ",".join(sorted(value["content"].split(",")))
         return shown
     if isinstance(value, list):
-        return sorted((likeness(part) for part in value), key=lambda part: json.dumps(part, sort_keys=True))
-    if isinstance(value, str):
-        for pattern, replacement in _TEXTS:
-            value = re.sub(pattern, replacement, value)
-    return value
+        return sorted((likeness(part, given) for part in value), key=canonical)
+    return _text(value, given) if isinstance(value, str) else value
+
+
+def _text(value: str, given: Given) -> str:
+    for pattern, replacement in _TEXTS:
+        value = re.sub(pattern, replacement, value)
+    return _MADE.sub(lambda found: found[0] if found[0].lower() in given else "*made*", value)
+
+
+def canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bootstrap.lab.pve.fault import denied
-from bootstrap.lab.pve.privileges import PRIVILEGES, built_in_roles
+from bootstrap.lab.pve.privileges import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,13 @@ class Identity:
 
 
 NOBODY = Identity(user="")
+_OWNERS = {"storage": "Datastore.Allocate", "vms": "VM.Allocate", "pool": "Pool.Allocate"}
+
+
+def modifiers(path: str) -> list[str]:
+    """The privileges of which one allows to give away what is at the path."""
+    area, _, subject = path.strip("/").partition("/")
+    return ["Permissions.Modify", *([_OWNERS[area]] if subject and area in _OWNERS else [])]
 
 
 class Access:
@@ -45,8 +52,8 @@ class Access:
 
     def __init__(self, store: Store, pve: str) -> None:
         self._store = store
-        self.known = PRIVILEGES[pve]
-        self.special = built_in_roles(self.known)
+        self.special = ROLES[pve]
+        self.known = self.special["Administrator"]
         self.users: dict[str, dict[str, Any]] = store.load("user")
         self.tokens: dict[str, dict[str, Any]] = store.load("token")
         self.roles: dict[str, list[str]] = store.load("role")
@@ -73,6 +80,7 @@ class Access:
         self._put("token", self.tokens, name, value)
 
     def drop_token(self, name: str) -> None:
+        self._forget(ugid=name)
         self._drop("token", self.tokens, name)
 
     def put_role(self, role: str, privileges: list[str]) -> None:
@@ -91,9 +99,30 @@ class Access:
     def revoke(self, path: str, who: str, role: str) -> None:
         self._drop("acl", self.acl, f"{path} {who} {role}")
 
-    def forget_path(self, path: str) -> None:
-        for key in [key for key, entry in self.acl.items() if entry["path"] == path]:
+    def forget_machine(self, vmid: int) -> None:
+        self._forget(path=f"/vms/{vmid}")
+        if pool := self.pool_of(vmid):
+            rest = [one for one in self.pools[pool]["vms"] if one != vmid]
+            self.put_pool(pool, {**self.pools[pool], "vms": rest})
+
+    def _forget(self, **fields: str) -> None:
+        """Drops the entries of the access lists in which all these fields have these values."""
+        for key in [key for key, one in self.acl.items() if fields.items() <= one.items()]:
             self._drop("acl", self.acl, key)
+
+    def drop_user(self, user: str) -> None:
+        for name in [name for name in self.tokens if name.startswith(f"{user}!")]:
+            self.drop_token(name)
+        self._forget(ugid=user)
+        self._drop("user", self.users, user)
+
+    def drop_role(self, role: str) -> None:
+        self._forget(roleid=role)
+        self._drop("role", self.roles, role)
+
+    def drop_pool(self, pool: str) -> None:
+        self._forget(path=f"/pool/{pool}")
+        self._drop("pool", self.pools, pool)
 
     def put_pool(self, pool: str, value: dict[str, Any]) -> None:
         self._put("pool", self.pools, pool, value)

@@ -1,4 +1,4 @@
-"""Endpoints under /access: login, users, tokens, roles, access lists."""
+"""Endpoints of the accounts: login, permissions, users, tokens."""
 
 from __future__ import annotations
 
@@ -70,143 +70,147 @@ async def permissions(call: Call) -> Any:
     return {path: held for path in sorted(paths) if (held := dict(access.privileges(who, path)))}
 
 
-@ROUTES.on(
-    "POST",
-    "/access/users",
-    {**_USER, "userid": NEEDED, "password": Rule(pattern=".{5,64}")},
-    allow=("/access", "User.Modify"),
-)
+_MODIFY = ("/access/groups", "User.Modify")
+_SEE = ("/access/groups", "User.Modify", "Sys.Audit")
+_SHOWN = ("enable", "expire", "firstname", "lastname", "email", "comment", "keys")
+
+
+def _extract(call: Call, user: str, *, full: bool) -> dict[str, Any]:
+    """What of a user is shown. The file that keeps them drops what is empty at a line's end, and only there."""
+    entry = {key: value for key, value in call.lab.access.users[user].items() if key in _SHOWN}
+    entry |= {"email": entry.get("email", "")} if entry.get("comment") else {}
+    if full:
+        entry |= {"groups": [], "tokens": _tokens(call, user)}
+    return entry
+
+
+def _tokens(call: Call, user: str) -> dict[str, Any]:
+    mine = {name: one for name, one in call.lab.access.tokens.items() if name.startswith(f"{user}!")}
+    return {name.partition("!")[2]: _public(one) for name, one in sorted(mine.items())}
+
+
+@ROUTES.on("GET", "/access/users", {"enabled": SWITCH, "full": SWITCH})
+async def users(call: Call) -> Any:
+    found, all_of_them = [], call.may(*_SEE)
+    for user in sorted(call.lab.access.users):
+        entry = _extract(call, user, full=call.params.get("full") == "1")
+        if (all_of_them or user == call.who.name) and call.integer("enabled", entry["enable"]) == entry[
+            "enable"
+        ]:
+            if "tokens" in entry:
+                entry["tokens"] = [{"tokenid": name, **one} for name, one in entry["tokens"].items()]
+                entry["groups"] = ""
+            found.append({**entry, "userid": user, "realm-type": user.partition("@")[2]})
+    return found
+
+
+@ROUTES.on("POST", "/access/users", {**_USER, "userid": NEEDED, "password": Rule(pattern=".{8,64}")})
 async def create_user(call: Call) -> Any:
     access, values = call.lab.access, dict(call.params)
     user = values.pop("userid")
-    if not re.fullmatch(r"[^\s:/]+@\w+", user):
-        raise invalid(userid="invalid format - value does not look like a valid user name\n")
+    if not re.fullmatch(r"[^\s:/]+@[A-Za-z][\w.-]+", user):
+        raise invalid(userid=f"invalid format - value '{user}' does not look like a valid user name\n")
+    call.require(f"/access/realm/{user.partition('@')[2]}", "Realm.AllocateUser")
+    call.require(*_MODIFY)
     if user in access.users:
         raise Fault(500, f"create user failed: user '{user}' already exists")
-    access.put_user(user, {"enable": 1, "expire": 0, "realm-type": user.partition("@")[2], **values})
+    access.put_user(user, {"enable": 1, "expire": 0, **values, **_numbers(call)})
 
 
-@ROUTES.on("PUT", "/access/users/{userid}", {**_USER, "append": SWITCH}, allow=("/access", "User.Modify"))
+def _numbers(call: Call) -> dict[str, int]:
+    return {key: int(value) for key, value in call.params.items() if key in ("enable", "expire")}
+
+
+@ROUTES.on("GET", "/access/users/{userid}", allow=_SEE)
+async def user(call: Call) -> Any:
+    entry = _extract(call, _known(call), full=True)
+    return {key: value for key, value in entry.items() if value != {}}
+
+
+@ROUTES.on("PUT", "/access/users/{userid}", {**_USER, "append": SWITCH}, allow=_MODIFY)
 async def update_user(call: Call) -> Any:
+    user = _known(call, "update user failed: ")
+    values = {key: value for key, value in call.params.items() if key != "append"}
+    call.lab.access.put_user(user, {**call.lab.access.users[user], **values, **_numbers(call)})
+
+
+@ROUTES.on("DELETE", "/access/users/{userid}", allow=_MODIFY)
+async def delete_user(call: Call) -> Any:
+    call.require(f"/access/realm/{call.path['userid'].partition('@')[2]}", "Realm.AllocateUser")
+    call.lab.access.drop_user(_known(call, "delete user failed: "))
+
+
+def _known(call: Call, where: str = "") -> str:
     user = call.path["userid"]
-    entry = _user(call, user)
-    numbers = {key: int(value) for key, value in call.params.items() if key in ("enable", "expire")}
-    call.lab.access.put_user(user, {**entry, **call.params, **numbers})
-
-
-def _user(call: Call, user: str) -> dict[str, Any]:
     if user not in call.lab.access.users:
-        raise Fault(500, f"no such user ('{user}')")
-    return call.lab.access.users[user]
+        raise Fault(500, f"{where}no such user ('{user}')")
+    return user
 
 
 _TOKEN = {"comment": TEXT, "expire": WHOLE, "privsep": SWITCH}
+_CHANGED = _TOKEN | {"delete": Rule(new=True), "regenerate": Rule(kind="boolean", new=True)}
 
 
-def _may_keep_tokens(call: Call) -> str:
-    user = call.path["userid"]
+def _token(call: Call, *, there: bool = True) -> str:
+    """The full name of the token that is called for; its user's own, or asked for by whoever may modify users."""
+    user, name = call.path["userid"], call.path.get("tokenid", "")
     if call.who.user != user:
-        call.require("/access", "User.Modify")
-    _user(call, user)
-    return f"{user}!{call.path.get('tokenid', '')}"
-
-
-def _token(call: Call, name: str) -> dict[str, Any]:
-    if name not in call.lab.access.tokens:
-        raise Fault(500, f"no such token '{call.path['tokenid']}' for user '{call.path['userid']}'")
-    return call.lab.access.tokens[name]
+        call.require(*_MODIFY)
+    full = f"{_known(call)}!{name}"
+    if there and full not in call.lab.access.tokens:
+        raise Fault(500, f"no such token '{name}' for user '{user}'")
+    return full
 
 
 def _public(token: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in token.items() if key != "value"}
 
 
+@ROUTES.on("GET", "/access/users/{userid}/token")
+async def tokens(call: Call) -> Any:
+    _token(call, there=False)
+    return [{"tokenid": name, **one} for name, one in _tokens(call, call.path["userid"]).items()]
+
+
 @ROUTES.on("GET", "/access/users/{userid}/token/{tokenid}")
 async def token(call: Call) -> Any:
-    name = _may_keep_tokens(call)
-    return _public(_token(call, name))
+    return _public(call.lab.access.tokens[_token(call)])
 
 
 @ROUTES.on("POST", "/access/users/{userid}/token/{tokenid}", _TOKEN)
 async def create_token(call: Call) -> Any:
-    name = _may_keep_tokens(call)
+    name = _token(call, there=False)
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]+", call.path["tokenid"]):
+        raise invalid(tokenid="value does not match the regex pattern")
     if name in call.lab.access.tokens:
         raise invalid(tokenid="Token already exists.")
-    info = {"privsep": "1", **call.params}
-    entry = {"expire": 0, **info, "privsep": int(info["privsep"]), "value": str(uuid.uuid4())}
-    call.lab.access.put_token(name, entry)
-    return {"full-tokenid": name, "info": info, "value": entry["value"]}
+    info, value = {"privsep": "1", **call.params}, str(uuid.uuid4())
+    numbers = {"privsep": int(info["privsep"]), "expire": call.integer("expire")}
+    call.lab.access.put_token(name, {**info, **numbers, "value": value})
+    return {"full-tokenid": name, "info": info, "value": value}
 
 
-@ROUTES.on("PUT", "/access/users/{userid}/token/{tokenid}", _TOKEN)
+@ROUTES.on("PUT", "/access/users/{userid}/token/{tokenid}", _CHANGED)
 async def update_token(call: Call) -> Any:
-    name = _may_keep_tokens(call)
-    entry = {**_token(call, name), **call.params}
-    call.lab.access.put_token(
-        name, {**entry, "privsep": int(entry["privsep"]), "expire": int(entry["expire"])}
-    )
-    entry["privsep"] = int(entry["privsep"])
-    return _public(entry)
+    """What was sent comes back as it was sent."""
+    name, removals = _token(call), words(call.params.get("delete", ""))
+    for key in set(removals) - {"comment"}:
+        raise invalid(delete=f"unknown option '{key}'")
+    entry = {
+        **call.lab.access.tokens[name],
+        **{key: call.params[key] for key in _TOKEN if key in call.params},
+    }
+    entry = {key: value for key, value in entry.items() if key not in removals and value != ""}
+    fresh = {"value": str(uuid.uuid4())} if call.params.get("regenerate") == "1" else {}
+    kept = {**entry, **fresh, "privsep": int(entry["privsep"]), "expire": int(entry["expire"])}
+    call.lab.access.put_token(name, kept)
+    return _public(entry) | ({**fresh, "full-tokenid": name} if fresh else {})
 
 
 @ROUTES.on("DELETE", "/access/users/{userid}/token/{tokenid}")
 async def delete_token(call: Call) -> Any:
-    call.lab.access.drop_token(_may_keep_tokens(call))
+    call.lab.access.drop_token(_token(call))
 
 
 def words(text: str) -> list[str]:
     return [part for part in re.split(r"[,;\s]+", text) if part]
-
-
-def _privileges(call: Call) -> list[str]:
-    wanted = words(call.params.get("privs", ""))
-    for name in wanted:
-        if name not in call.lab.access.known:
-            raise invalid(privs=f"invalid format - invalid privilege '{name}'\n")
-    return wanted
-
-
-@ROUTES.on("POST", "/access/roles", {"roleid": NEEDED, "privs": TEXT}, allow=("/access", "Sys.Modify"))
-async def create_role(call: Call) -> Any:
-    access, role = call.lab.access, call.params["roleid"]
-    if role in access.roles or role in access.special:
-        raise Fault(500, f"create role failed: role '{role}' already exists")
-    access.put_role(role, _privileges(call))
-
-
-@ROUTES.on(
-    "PUT", "/access/roles/{roleid}", {"privs": TEXT, "append": SWITCH}, allow=("/access", "Sys.Modify")
-)
-async def update_role(call: Call) -> Any:
-    access, role = call.lab.access, call.path["roleid"]
-    if role not in access.roles:
-        raise Fault(500, f"role '{role}' does not exist")
-    kept = access.roles[role] if call.params.get("append") == "1" else []
-    access.put_role(role, [*kept, *_privileges(call)])
-
-
-_ACL = {
-    "path": NEEDED,
-    "roles": NEEDED,
-    "users": TEXT,
-    "tokens": TEXT,
-    "groups": TEXT,
-    "propagate": SWITCH,
-    "delete": SWITCH,
-}
-
-
-@ROUTES.on("PUT", "/access/acl", _ACL)
-async def update_acl(call: Call) -> Any:
-    access, path = call.lab.access, call.params["path"].rstrip("/") or "/"
-    call.require(path, "Permissions.Modify")
-    for role in words(call.params["roles"]):
-        if role not in access.roles and role not in access.special:
-            raise Fault(500, f"role '{role}' does not exist")
-        for who in words(call.params.get("users", "")) + words(call.params.get("tokens", "")):
-            if who not in access.users and who not in access.tokens:
-                raise Fault(500, f"{'token' if '!' in who else 'user'} '{who}' does not exist")
-            if call.params.get("delete") == "1":
-                access.revoke(path, who, role)
-            else:
-                access.grant(path, who, role, propagate=call.params.get("propagate") != "0")

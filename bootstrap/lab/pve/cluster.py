@@ -8,31 +8,21 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
-from bootstrap.lab.pve import status
-from bootstrap.lab.pve.context import REPOSITORY_ID
+from bootstrap.lab.pve import formats, status
 from bootstrap.lab.pve.fault import invalid
 from bootstrap.lab.pve.routes import Routes
 from bootstrap.lab.pve.schema import TEXT, Rule
 
 if TYPE_CHECKING:
-    from bootstrap.lab.pve.context import Lab
     from bootstrap.lab.pve.routes import Call
 
 ROUTES = Routes()
 
 
-def _version(lab: Lab) -> dict[str, str]:
-    return {"version": lab.release.version, "release": lab.pve, "repoid": REPOSITORY_ID}
-
-
 @ROUTES.on("GET", "/version")
-async def version(call: Call) -> Any:
-    return _version(call.lab)
-
-
 @ROUTES.on("GET", "/nodes/{node}/version")
-async def node_version(call: Call) -> Any:
-    return _version(call.lab)
+async def version(call: Call) -> Any:
+    return call.lab.version
 
 
 def _memory() -> int:
@@ -84,7 +74,7 @@ async def node_status(call: Call) -> Any:
         "machine": here.machine,
     }
     return {
-        "pveversion": f"pve-manager/{lab.release.version}/{REPOSITORY_ID}",
+        "pveversion": f"pve-manager/{lab.version['version']}/{lab.version['repoid']}",
         "cpu": 0,
         "cpuinfo": processor
         | {"hvm": "", "user_hz": 100}
@@ -174,6 +164,8 @@ async def resources(call: Call) -> Any:
     if kind in ("", "vm"):
         seen = (vm for vm in lab.machines.all.values() if call.may(f"/vms/{vm.vmid}", "VM.Audit"))
         found += [status.resource(lab, vm) for vm in seen]
+        held = (one for vmid, one in lab.machines.containers.items() if call.may(f"/vms/{vmid}", "VM.Audit"))
+        found += [status.container(lab, one) for one in held]
     if kind in ("", "node"):
         warm = {"cgroup-mode": 2} if lab.warmed_up else {}
         found += [
@@ -211,9 +203,9 @@ def _storages(call: Call) -> list[dict[str, Any]]:
     ]
 
 
-@ROUTES.on("GET", "/cluster/nextid", {"vmid": Rule(pattern=r"[1-9]\d{2,8}")})
+@ROUTES.on("GET", "/cluster/nextid", {"vmid": Rule(kind="integer", form=formats.vmid)})
 async def next_id(call: Call) -> Any:
-    taken = call.lab.machines.all
+    taken = {*call.lab.machines.all, *call.lab.machines.containers}
     if "vmid" in call.params:
         if int(call.params["vmid"]) in taken:
             raise invalid(vmid=f"VM {call.params['vmid']} already exists")
@@ -222,5 +214,8 @@ async def next_id(call: Call) -> Any:
 
 
 @ROUTES.on("GET", "/cluster/options")
-async def options(_: Call) -> Any:
-    return {"allowed-tags": []}
+async def options(call: Call) -> Any:
+    seen = (vm for vm in call.lab.machines.all.values() if call.may(f"/vms/{vm.vmid}", "VM.Audit"))
+    tags = sorted({tag.lower() for vm in seen for tag in formats.split_tags(vm.config.get("tags", ""))})
+    more = {"mac_prefix": "BC:24:11", "description": ""} if call.may("/", "Sys.Audit") else {}
+    return {"allowed-tags": tags, **more}

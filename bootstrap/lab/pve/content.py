@@ -13,6 +13,7 @@ from bootstrap.lab.pve.storage import FOLDERS, Storage
 
 if TYPE_CHECKING:
     from bootstrap.lab.pve.routes import Call
+    from bootstrap.lab.pve.storage import Volume
     from bootstrap.lab.pve.tasks import Task
 
 ROUTES = Routes()
@@ -124,8 +125,15 @@ async def volumes(call: Call) -> Any:
         for volume in call.lab.storages.volumes(call.node, one)
         if (audits or not volume.vmid)
         and wants.get("content", volume.kind) == volume.kind
-        and wants.get("vmid", str(volume.vmid)) == str(volume.vmid)
+        and _belongs(volume, wants.get("vmid"))
     ]
+
+
+def _belongs(volume: Volume, vmid: str | None) -> bool:
+    """Who asks for a machine's volumes gets no ISOs and templates, but images to import."""
+    if vmid is None or volume.kind in ("import", "snippets"):
+        return True
+    return str(volume.vmid) == vmid
 
 
 def _volid(call: Call) -> str:

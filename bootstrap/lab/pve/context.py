@@ -59,8 +59,14 @@ class Lab:
         return str(self.plan["pve"])
 
     @property
-    def release(self) -> Release:
-        return RELEASES[self.pve]
+    def version(self) -> dict[str, str]:
+        """What the node says of its release; the repository's mark says who answers."""
+        own = {"version": RELEASES[self.pve].version, "release": self.pve, "repoid": REPOSITORY_ID}
+        return {**own, **self.plan.get("version", {})}
+
+    @property
+    def qemu(self) -> str:
+        return str(self.plan.get("qemu") or RELEASES[self.pve].qemu)
 
     @property
     def nodes(self) -> list[str]:
@@ -73,7 +79,8 @@ class Lab:
 
     def reported(self, machine: Machine) -> bool:
         """Whether the status daemon, which goes round every 10 seconds, has seen the machine."""
-        return time.time() - machine.created >= float(self.plan.get("statistics_interval", 10))
+        seen = time.time() - machine.created >= float(self.plan.get("statistics_interval", 10))
+        return seen and self.warmed_up
 
     @property
     def warmed_up(self) -> bool:
@@ -86,7 +93,7 @@ def make(
 ) -> Lab:
     """Reads what the last daemon left."""
     store = Store(state / "state.sqlite")
-    access = Access(store, str(plan["pve"]))
+    access, pace = Access(store, str(plan["pve"])), float(plan.get("pace", 0.02)) / 2
     return Lab(
         state=state,
         plan=plan,
@@ -94,9 +101,9 @@ def make(
         store=store,
         access=access,
         login=Login(store, access),
-        tasks=Tasks(store, pace=float(plan.get("pace", 0.02))),
+        tasks=Tasks(store, pace=pace),
         storages=Storages(store, state / "storage"),
-        machines=Machines(store),
+        machines=Machines(store, plan.get("containers", []), pace=pace),
         backend=backend,
         mishaps=Mishaps(state),
         files=files,

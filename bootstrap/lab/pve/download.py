@@ -22,6 +22,7 @@ from bootstrap.lab.pve.fault import Fault, invalid
 from bootstrap.lab.pve.images import inspect
 from bootstrap.lab.pve.routes import Routes
 from bootstrap.lab.pve.schema import SWITCH, Rule
+from bootstrap.lab.pve.storage import EXTENSIONS
 
 if TYPE_CHECKING:
     from bootstrap.lab.pve.context import Lab
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 ROUTES = Routes()
 ALGORITHMS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
-EXTENSIONS = {"iso": r"\.(iso|img)", "import": r"\.(ova|qcow2|raw|vmdk)", "vztmpl": r"\.tar\.(gz|xz|zst|bz2)"}
 _CONNECT = aiohttp.ClientTimeout(total=None, connect=8, sock_read=60)
 
 
@@ -39,7 +39,8 @@ def normalised(name: str, content: str) -> str:
     """The file's name as the storage keeps it; a fault when the extension does not fit the content."""
     clean = re.sub(r"[^a-zA-Z0-9_.-]", "_", Path(name).name)
     if not re.fullmatch(rf"(?i).+{EXTENSIONS[content]}", clean):
-        raise invalid(filename="invalid filename or wrong extension")
+        wrong = "invalid filename or wrong extension" if content == "import" else "wrong file extension"
+        raise invalid(filename=wrong)
     return clean
 
 
@@ -51,19 +52,17 @@ def verify_checksum(file: Path, algorithm: str, expected: str) -> str:
 
 
 def verify_image(file: Path, shown: str, content: str, name: str, log: Any) -> None:
-    """An image must be of the format that its name claims, and stand on its own."""
+    """An image to import must be of the format that its name claims, and every image stand on its own."""
     form = Path(name).suffix.lstrip(".").lower()
-    if content != "import" or form not in ("qcow2", "raw"):
+    if content == "vztmpl" or (content == "import" and form != "qcow2"):
         return
     image = inspect(file)
-    if form == "qcow2" and image.format != "qcow2":
+    if content == "import" and image.format != "qcow2":
         log(f"command '/usr/bin/qemu-img info '--output=json' {shown} -f qcow2' failed: exit code 1")
-        raise Fault(
-            500, f"failed to verify file: qemu-img: Could not open '{shown}': Image is not in qcow2 format"
-        )
-    if form == "qcow2" and (image.backed or image.external):
+        raise Fault(500, f"qemu-img: Could not open '{shown}': Image is not in qcow2 format")
+    if image.backed or image.external:
         what = "backing file" if image.backed else "external data file"
-        raise Fault(500, f"failed to verify file: {what} not allowed for untrusted image '{shown}'!")
+        raise Fault(500, f"{what} not allowed for untrusted image '{shown}'!")
 
 
 def _length(size: int) -> str:
@@ -146,6 +145,7 @@ _DOWNLOAD = {
     "filename": Rule(required=True),
     "checksum": Rule(requires="checksum-algorithm"),
     "checksum-algorithm": Rule(choices=ALGORITHMS, requires="checksum"),
+    "compression": Rule(choices=("gz", "lzo", "zst", "bz2")),
     "verify-certificates": SWITCH,
 }
 
@@ -167,6 +167,8 @@ async def download(call: Call) -> Any:
     if content not in storage.contents:
         raise Fault(500, f"storage '{storage.storage}' is not configured for content-type '{content}'")
     name = normalised(call.params["filename"], content)
+    if "compression" in call.params and content == "iso":
+        raise Fault(501, "this lab unpacks nothing")
     volume = call.lab.storages.volume(call.node, f"{storage.storage}:{content}/{name}")
 
     async def work(task: Task) -> None:
@@ -177,6 +179,8 @@ async def download(call: Call) -> Any:
 
 async def _download(call: Call, volume: Volume, task: Task) -> None:
     url, shown = call.params["url"], volume.shown_path
+    if "compression" in call.params:
+        raise Fault(500, f"decompression not supported for {call.params['content']}")
     algorithm, checksum = call.params.get("checksum-algorithm", ""), call.params.get("checksum", "")
     task.log(f"downloading {url} to {shown}")
     if volume.file.exists():
@@ -200,7 +204,10 @@ async def _download(call: Call, volume: Volume, task: Task) -> None:
             task.log("calculating checksum..." + ("" if wrong else "OK, checksum verified"))
             if wrong:
                 raise Fault(500, wrong)
-        verify_image(fresh, shown_fresh, call.params["content"], volume.file.name, task.log)
+        try:
+            verify_image(fresh, shown_fresh, call.params["content"], volume.file.name, task.log)
+        except Fault as fault:
+            raise Fault(500, f"failed to verify file: {fault.text}") from fault
         fresh.replace(volume.file)
     finally:
         fresh.unlink(missing_ok=True)

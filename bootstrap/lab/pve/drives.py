@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bootstrap.lab.pve.fault import Fault, denied, invalid
+from bootstrap.lab.pve.fault import Fault, invalid
+from bootstrap.lab.pve.formats import DRIVES as DRIVE_RULES
 from bootstrap.lab.pve.images import inspect
 from bootstrap.lab.pve.machines import is_cdrom
-from bootstrap.lab.pve.options import DRIVES
-from bootstrap.lab.pve.schema import properties
+from bootstrap.lab.pve.options import DRIVES, FIRMWARE_DISKS, bus_of
+from bootstrap.lab.pve.schema import properties, switched
 from bootstrap.lab.pve.storage import size_of, size_text
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 NEW = re.compile(r"([^:/,]+):(\d+(?:\.\d+)?)")
 _READERS = ("Datastore.AllocateSpace", "Datastore.Audit")
+_LINES = {"8.4": 581, "9.2": 651}  # Perl tells where it died
 
 
 def render(drive: Mapping[str, str]) -> str:
@@ -33,61 +35,78 @@ def render(drive: Mapping[str, str]) -> str:
 
 
 def check_drives(call: Call, params: Mapping[str, str]) -> None:
-    """Whether the caller may use the storages, and whether each drive's text makes sense."""
-    for slot in (slot for slot in DRIVES if slot in params):
+    """Whether each drive's text makes sense."""
+    if any(key in params for key in FIRMWARE_DISKS):
+        raise Fault(501, "this lab makes no EFI and no TPM disks")
+    for slot in sorted(slot for slot in DRIVES if slot in params):
         drive = properties(params[slot], "file")
-        if drive["file"] in ("none", "cdrom"):
-            continue
+        new = NEW.fullmatch(drive["file"])
         if drive["file"].endswith(":cloudinit"):
             raise Fault(501, "this lab makes no cloud-init drives: upload a NoCloud ISO")
-        if new := NEW.fullmatch(drive["file"]):
-            _check_new(call, slot, drive, new[1], float(new[2]))
-        else:
-            _check_existing(call, slot, drive)
+        if "import-from" in drive and not (new and float(new[2]) == 0):
+            special = "'import-from' requires special syntax - use <storage ID>:0,import-from=<source>"
+            raise invalid(**{slot: special})
+        if ":" in drive["file"] and not new:
+            volume = call.lab.storages.volume(call.path["node"], drive["file"])
+            if volume.kind == "iso" and drive.get("media") != "cdrom":
+                raise invalid(**{slot: "explicit 'media=cdrom' is required for iso images"})
 
 
-def _check_new(call: Call, slot: str, drive: Mapping[str, str], storage: str, size: float) -> None:
-    call.require(f"/storage/{storage}", "Datastore.AllocateSpace")
-    if "images" not in call.lab.storages.get(storage).contents:
-        raise invalid(storage=f"storage '{storage}' does not support vm images")
-    source = drive.get("import-from")
-    if source is None:
-        return
-    if size:
-        raise invalid(
-            **{slot: "'import-from' requires special syntax - use <storage ID>:0,import-from=<source>"}
-        )
-    volume = _named(call, source)
-    if volume.kind not in ("import", "images"):
-        raise invalid(**{slot: f"{source} has wrong type '{volume.kind}' - needs to be 'images' or 'import'"})
-    if volume.vmid:
-        call.require(f"/vms/{volume.vmid}", "VM.Clone")
-    else:
-        call.require(f"/storage/{volume.storage.storage}", *_READERS)
+def check_access(call: Call, params: Mapping[str, str]) -> None:
+    """Whether the caller may use the storages and volumes that the drives name."""
+    for slot in sorted(slot for slot in DRIVES if slot in params):
+        drive = properties(params[slot], "file")
+        cdrom = is_cdrom(drive)
+        if drive["file"] == "none" or drive["file"].endswith(":cloudinit"):
+            continue
+        if cdrom and drive["file"] == "cdrom":
+            call.require("/", "Sys.Console")
+        elif not cdrom and (new := NEW.fullmatch(drive["file"])):
+            call.require(f"/storage/{new[1]}", "Datastore.AllocateSpace")
+            if "images" not in call.lab.storages.get(new[1]).contents:
+                raise invalid(storage=f"storage '{new[1]}' does not support vm images")
+        elif _usable(call, drive["file"]).kind not in ("images", "iso"):
+            raise invalid(**{slot: "content type needs to be 'images' or 'iso'"})
+        if source := drive.get("import-from"):
+            _check_source(call, slot, source)
 
 
-def _named(call: Call, volid: str) -> Volume:
+def _check_source(call: Call, slot: str, source: str) -> None:
+    if not source.startswith("/"):
+        volume = call.lab.storages.volume(call.node, source)
+        if volume.kind not in ("images", "import"):
+            wrong = f"{source} has wrong type '{volume.kind}' - needs to be 'images' or 'import'"
+            raise invalid(**{slot: wrong})
+        if volume.vmid:
+            call.require(f"/vms/{volume.vmid}", "VM.Clone")
+            return
+    _usable(call, source)
+
+
+def _usable(call: Call, volid: str) -> Volume:
+    """The volume, when the caller may use it."""
     if volid.startswith("/"):
-        raise Fault(
-            500, "Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 651."
-        )
-    return call.lab.storages.volume(call.node, volid)
-
-
-def _check_existing(call: Call, slot: str, drive: Mapping[str, str]) -> None:
-    volume = _named(call, drive["file"])
-    if volume.kind == "iso" and drive.get("media") != "cdrom":
-        raise invalid(**{slot: "explicit 'media=cdrom' is required for iso images"})
-    owned = volume.vmid == int(call.path.get("vmid", 0))
-    if not (owned and volume.vmid) and not call.may(f"/storage/{volume.storage.storage}", *_READERS):
-        raise denied(f"/storage/{volume.storage.storage}", *_READERS)
+        if call.who.is_root:
+            raise Fault(501, "this lab takes no files by their path")
+        place = f"at /usr/share/perl5/PVE/Storage.pm line {_LINES[call.lab.pve]}."
+        raise Fault(500, f"Only root can pass arbitrary filesystem paths. {place}")
+    volume = call.lab.storages.volume(call.node, volid)
+    path = f"/storage/{volume.storage.storage}"
+    if call.may(path, "Datastore.Allocate"):
+        return volume
+    if not volume.vmid:
+        call.require(path, *_READERS)
+    elif volume.vmid != int(call.path.get("vmid", call.params.get("vmid", 0))):
+        call.require(path, "Datastore.Audit")
+        call.require(f"/vms/{volume.vmid}", "VM.Config.Disk")
+    return volume
 
 
 def make(lab: Lab, machine: Machine, slot: str, text: str, log: Callable[[str], None]) -> str:
     """Makes the disk that the text asks for, or looks at the volume that it names; the text to keep."""
-    drive = properties(text, "file")
+    drive = switched(DRIVE_RULES[bus_of(slot)], properties(text, "file"))
     new = NEW.fullmatch(drive["file"])
-    if drive["file"] == "none":
+    if drive["file"] in ("none", "cdrom"):
         return render(drive)
     if not new:
         volume = lab.storages.existing(machine.node, drive["file"])
@@ -110,7 +129,7 @@ def make(lab: Lab, machine: Machine, slot: str, text: str, log: Callable[[str], 
 def _allocate(
     lab: Lab, machine: Machine, storage: Storage, size: int, form: str, log: Callable[[str], None]
 ) -> Volume:
-    volume = lab.storages.allocate(machine.node, storage, machine.vmid, size, form)
+    volume = lab.storages.unused(machine.node, storage, machine.vmid, form)
     if storage.holds_files:
         details = f"fmt=raw size={size} preallocation=off"
         if form == "qcow2":
@@ -119,6 +138,7 @@ def _allocate(
                 f"size={size} lazy_refcounts=off refcount_bits=16"
             )
         log(f"Formatting '{volume.shown_path}', {details}")
+    lab.storages.create(volume, size, form)
     return volume
 
 
@@ -147,10 +167,3 @@ def _import(
     log(f"transferred 0.0 B of {whole} (0.00%)")
     log(f"transferred {whole} of {whole} (100.00%)")
     return volume
-
-
-def owned_volume(machine: Machine, slot: str) -> str | None:
-    """The volume of the slot when it is the machine's own."""
-    drive = properties(machine.config.get(slot, ""), "file")
-    volid = drive.get("file", "")
-    return volid if f"vm-{machine.vmid}-" in volid and not is_cdrom(drive) else None

@@ -24,9 +24,9 @@ class Fault(Exception):
 
     def in_task(self) -> str:
         """The same error as the last words of a task: one line, parameter faults and denials with their number."""
-        details = "".join(f" {name}: {text}" for name, text in (self.errors or {}).items())
+        details = "".join(f"\n{name}: {text}" for name, text in (self.errors or {}).items())
         number = f"{self.status} " if self.status in (400, 403) else ""
-        return f"{number}{self.text}{details}".replace("\n", " ").strip()
+        return f"{number}{self.text.rstrip()}{details}".replace("\n", " ")
 
 
 def invalid(**errors: str) -> Fault:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import re
 
-from bootstrap.lab.pve.schema import NEEDED, SWITCH, TEXT, Rule, Rules, properties, structure
+from bootstrap.lab.pve.schema import SWITCH, TEXT, Rule, Rules, properties, structure
 
-MODELS = ("virtio", "e1000", "e1000e", "rtl8139", "vmxnet3")
+MODELS = tuple(
+    """e1000 e1000-82540em e1000-82544gc e1000-82545em e1000e i82551 i82557b i82559er ne2k_isa ne2k_pci pcnet rtl8139 virtio
+vmxnet3""".split()
+)
 _CPUS = """kvm32 kvm64 max host qemu32 qemu64 athlon phenom core2duo coreduo pentium3 Opteron_G5 EPYC EPYC-Rome EPYC-Milan EPYC-Genoa
 Haswell Broadwell Skylake-Server Cascadelake-Server Icelake-Server SapphireRapids x86-64-v2 x86-64-v2-AES x86-64-v3 x86-64-v4""".split()
 _UNICAST = re.compile(r"(?i)[0-9a-f][02468ace](:[0-9a-f]{2}){5}")
@@ -75,51 +80,131 @@ def boot(name: str, text: str) -> str:
 
 
 def keys(_: str, text: str) -> str:
-    return "" if re.fullmatch(r"[-%a-zA-Z0-9_.!~*'()]*", text) else "invalid urlencoded string: \n"
+    good = re.fullmatch(r"[-%a-zA-Z0-9_.!~*'()]*", text)
+    return "" if good else f"invalid urlencoded string: {text}\n"
 
 
-def address(name: str, text: str) -> str:
-    given, lines = properties(text), ""
-    for ip, gateway, words in (("ip", "gw", ("dhcp",)), ("ip6", "gw6", ("dhcp", "auto"))):
-        if gateway in given and ip not in given:
-            lines += f"{name}.{ip}: missing property required by '{gateway}'\n"
-        if ip in given and given[ip] not in words and not re.fullmatch(r"[0-9a-fA-F.:]+/\d+", given[ip]):
-            lines += f"{name}.{ip}: invalid format - value does not look like a valid network configuration\n"
-    return f"format error\n{lines}" if lines else ""
+def valid_keys(text: str) -> bool:
+    """Whether every line is a public key, or nothing."""
+    lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return all(re.search(r"(ssh|ecdsa|sk)-\S+ AAAA[A-Za-z0-9+/=]+", " ".join(line)) for line in lines)
+
+
+def startup(_: str, text: str) -> str:
+    good = all(
+        re.fullmatch(r"(order=)?\d+|up=\d+|down=\d+", part) for part in text.split(",") if part.strip()
+    )
+    return "" if good and text else "unable to parse startup options\n"
+
+
+def _is(kind: type[ipaddress.IPv4Address | ipaddress.IPv6Address], text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return isinstance(ipaddress.ip_address(text), kind)
+    return False
+
+
+def _configuration(
+    kind: type[ipaddress.IPv4Address | ipaddress.IPv6Address], words: tuple[str, ...], name: str
+) -> Rule:
+    def complain(_: str, text: str) -> str:
+        address, _, prefix = text.partition("/")
+        limit = 32 if kind is ipaddress.IPv4Address else 128
+        good = _is(kind, address) and prefix.isdigit() and int(prefix) <= limit
+        return (
+            ""
+            if good or text in words
+            else f"value does not look like a valid {name} network configuration\n"
+        )
+
+    return Rule(form=complain)
+
+
+def _address(kind: type[ipaddress.IPv4Address | ipaddress.IPv6Address], name: str, requires: str) -> Rule:
+    wrong = f"value does not look like a valid {name} address\n"
+    return Rule(form=lambda _, text: "" if _is(kind, text) else wrong, requires=requires)
+
+
+address = structure(
+    "",
+    {
+        "ip": _configuration(ipaddress.IPv4Address, ("dhcp", "manual"), "ipv4"),
+        "gw": _address(ipaddress.IPv4Address, "IPv4", "ip"),
+        "ip6": _configuration(ipaddress.IPv6Address, ("auto", "dhcp", "manual"), "ipv6"),
+        "gw6": _address(ipaddress.IPv6Address, "IPv6", "ip6"),
+    },
+)
+
+
+def addresses(_: str, text: str) -> str:
+    wrong = [
+        one
+        for one in split_tags(text)
+        if not (_is(ipaddress.IPv4Address, one) or _is(ipaddress.IPv6Address, one))
+    ]
+    return f"value does not look like a valid address: {wrong[0]}\n" if wrong else ""
+
+
+def _volume(_: str, text: str) -> str:
+    good = text in ("none", "cdrom") or re.fullmatch(r"/.*|(?i:[a-z][a-z0-9._-]*[a-z0-9]):.+", text)
+    return "" if good else f"unable to parse volume ID '{text}'\n"
+
+
+def _size(_: str, text: str) -> str:
+    good = re.fullmatch(r"\d+(\.\d+)?[KMGT]?", text)
+    return "" if good else f"value does not look like a valid disk size: {text}\n"
+
+
+def _bridge(_: str, text: str) -> str:
+    return "" if re.fullmatch(r"[-_.\w]+", text) else f"invalid bridge ID '{text}'\n"
 
 
 def _parts(switches: str, texts: str, rest: Rules) -> Rules:
     return dict.fromkeys(switches.split(), SWITCH) | dict.fromkeys(texts.split(), TEXT) | rest
 
 
-_DRIVE: Rules = {
-    "file": NEEDED,
-    "aio": Rule(choices=("native", "threads", "io_uring")),
-    "cache": Rule(choices=("none", "writethrough", "writeback", "unsafe", "directsync")),
-    "discard": Rule(choices=("ignore", "on")),
-    "format": Rule(choices=("raw", "qcow2", "vmdk")),
-    "media": Rule(choices=("cdrom", "disk")),
-    "queues": Rule(kind="integer", minimum=2),
-    "size": Rule(pattern=r"\d+(\.\d+)?[KMGT]?"),
-}
-drive = structure(
-    "file",
-    _parts(
-        "backup detect_zeroes iothread replicate ro shared snapshot ssd", "import-from serial wwn", _DRIVE
-    ),
+_DRIVE: Rules = _parts(
+    "backup detect_zeroes replicate shared snapshot",
+    "import-from bps bps_rd bps_wr iops iops_rd iops_wr mbps mbps_rd mbps_wr",
+    {
+        "file": Rule(required=True, form=_volume),
+        "aio": Rule(choices=("native", "threads", "io_uring")),
+        "cache": Rule(choices=("none", "writethrough", "writeback", "unsafe", "directsync")),
+        "discard": Rule(choices=("ignore", "on")),
+        "format": Rule(choices=("raw", "qcow", "qed", "qcow2", "vmdk", "cloop")),
+        "media": Rule(choices=("cdrom", "disk")),
+        "rerror": Rule(choices=("ignore", "report", "stop")),
+        "serial": Rule(form=keys, longest=60),
+        "size": Rule(form=_size),
+        "werror": Rule(choices=("enospc", "ignore", "report", "stop")),
+    },
 )
+_QUEUES = Rule(kind="integer", minimum=2)
+_OWN: dict[str, Rules] = {
+    "ide": {"ssd": SWITCH, "wwn": TEXT, "model": TEXT},
+    "sata": {"ssd": SWITCH, "wwn": TEXT},
+    "scsi": _parts("iothread ro scsiblock ssd", "product vendor wwn", {"queues": _QUEUES}),
+    "virtio": {"iothread": SWITCH, "ro": SWITCH},
+}
+DRIVES = {bus: _DRIVE | own for bus, own in _OWN.items()}
+"""Bus → what a drive's text may say there."""
 _NETWORK: Rules = {
     "model": Rule(choices=MODELS, required=True),
     "macaddr": Rule(form=_mac),
-    "bridge": Rule(pattern=r"[-_.\w\d]+"),
+    "bridge": Rule(form=_bridge),
     "mtu": Rule(kind="integer", minimum=1, maximum=65520),
     "queues": Rule(kind="integer", minimum=0, maximum=64),
     "rate": Rule(kind="number", minimum=0),
     "tag": Rule(kind="integer", minimum=1, maximum=4094),
+    "trunks": Rule(pattern=r"\d+(-\d+)?(;\d+(-\d+)?)*"),
 }
-_CARD = structure("model", _parts("firewall link_down", "trunks", _NETWORK))
+CARD = _parts("firewall link_down host-tunnel", "", _NETWORK)
+_CARD = structure("model", CARD)
 _ENABLED: Rules = {"enabled": Rule(kind="boolean", required=True)}
-agent = structure("enabled", _parts("fstrim_cloned_disks freeze-fs-on-backup", "type", _ENABLED))
+agent = structure(
+    "enabled",
+    _parts("fstrim_cloned_disks freeze-fs-on-backup freeze-fs guest-fsfreeze", "", _ENABLED)
+    | {"type": Rule(choices=("virtio", "isa"))},
+)
 smbios = structure(
     "", _parts("base64", "version serial manufacturer product sku family", {"uuid": Rule(pattern=UUID)})
 )

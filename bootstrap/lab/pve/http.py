@@ -44,7 +44,7 @@ class Api:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         try:
             result = await self._answer(request)
-            total = {"total": result.total} if isinstance(result, Answer) else {}
+            total = {"total": result.total} if isinstance(result, Answer) and result.total else {}
             data = result.data if isinstance(result, Answer) else result
             if isinstance(data, str) and data.startswith("UPID:"):
                 requestlog.remark(upid=data)
@@ -59,7 +59,8 @@ class Api:
         reason = re.sub(r"[\x00-\x1f\x7f]", " ", fault.text.split("\n")[0]).strip()
         if fault.bare:
             return web.Response(status=fault.status, reason=reason)
-        body = {"data": None, "message": f"{fault.text.rstrip()}\n"} | (
+        end = "" if fault.status == 501 else "\n"
+        body = {"data": None, "message": f"{fault.text.rstrip()}{end}"} | (
             {"errors": fault.errors} if fault.errors else {}
         )
         return web.Response(status=fault.status, reason=reason, body=json.dumps(body).encode())
@@ -90,6 +91,7 @@ class Api:
         if "Transfer-Encoding" in request.headers:
             raise Fault(501, "chunked transfer encoding not supported", bare=True)
         path = request.path.removeprefix(BASE) if request.path.startswith(BASE) else f"\0{request.path}"
+        path = re.sub("/+", "/", path).rstrip("/") or "/"
         route, parts = self._find(request.method, path)
         who = self._identify(request, route)
         if route is None:
@@ -126,7 +128,7 @@ class Api:
             node = parts["node"]
             raise Fault(
                 500,
-                f"hostname lookup '{node}' failed - failed to get address info for: {node}: Name or service not known",
+                f"hostname lookup '{node}' failed - failed to get address info for: {node}: Temporary failure in name resolution",
             )
         if down := lab.mishaps.down(parts.get("node", "")):
             requestlog.remark(faults=[f"{down.id} {down.kind}"])

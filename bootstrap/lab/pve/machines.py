@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import hashlib
 import time
 from dataclasses import asdict, dataclass, field
@@ -16,7 +17,7 @@ from bootstrap.lab.pve.options import DRIVES, OPTIONS
 from bootstrap.lab.pve.schema import properties
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from bootstrap.lab.pve.state import Store
     from bootstrap.lab.pve.tasks import Task
@@ -26,7 +27,8 @@ LOCK_SECONDS = 10.0
 
 @dataclass
 class Machine:
-    """`pending` and `removals` wait for the next stop; `systems` are the volumes that carry an operating system."""
+    """`pending` and `removals` wait for the next stop (a disk of a `forced` removal dies then); `systems` are the volumes that carry
+    an operating system."""
 
     vmid: int
     node: str
@@ -34,6 +36,7 @@ class Machine:
     config: dict[str, str] = field(default_factory=dict)
     pending: dict[str, str] = field(default_factory=dict)
     removals: list[str] = field(default_factory=list)
+    forced: list[str] = field(default_factory=list)
     systems: list[str] = field(default_factory=list)
     started: float = 0.0
     pid: int = 0
@@ -65,18 +68,36 @@ class Machine:
         if lock := mishap.lock() or self.config.get("lock"):
             raise Fault(500, f"VM is locked ({lock})")
 
+    @contextlib.contextmanager
+    def unchanged_on_fault(self) -> Iterator[None]:
+        before = {
+            name: copy.copy(getattr(self, name)) for name in ("config", "pending", "removals", "forced")
+        }
+        try:
+            yield
+        except Fault:
+            vars(self).update(before)
+            raise
+
+    def check_protection(self, what: str) -> None:
+        if self.config.get("protection") == "1":
+            raise Fault(500, f"{what} - protection mode enabled")
+
+    def clean_pending(self) -> None:
+        """Drops what would change nothing."""
+        self.pending = {key: text for key, text in self.pending.items() if self.config.get(key) != text}
+        self.removals = [key for key in self.removals if key in self.config]
+
     def check_digest(self, digest: str) -> None:
         if digest and digest != self.digest:
             raise Fault(500, "checksum mismatch (file change by other user?)")
 
-    def apply_pending(self) -> None:
-        self.config = self.next_config()
-        self.pending, self.removals = {}, []
-
 
 def typed(key: str, value: str) -> Any:
-    """Numbers and switches are JSON numbers; everything else, memory too, is text."""
+    """Numbers and switches are JSON numbers; everything else, memory too, is text. The password is nobody's."""
     option = OPTIONS.get(key)
+    if key == "cipassword":
+        return "**********"
     return int(value) if option and option.rule.kind in ("integer", "boolean") else value
 
 
@@ -85,10 +106,15 @@ def is_cdrom(drive: dict[str, str]) -> bool:
 
 
 class Machines:
-    """All machines of the lab's cluster, by VMID."""
+    """All machines of the lab's cluster, by VMID. `containers` take their VMIDs too; the lab shows them, no more.
 
-    def __init__(self, store: Store) -> None:
+    `pace`: seconds that a task works on a machine at least, so that others have to wait; `slow`, when set, holds for everybody."""
+
+    def __init__(self, store: Store, containers: Iterable[dict[str, Any]] = (), *, pace: float = 0.0) -> None:
         self._store = store
+        self.pace = pace
+        self.slow = 0.0
+        self.containers = {int(one["vmid"]): one for one in containers}
         self.all: dict[int, Machine] = {int(key): Machine(**value) for key, value in store.load("vm").items()}
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
@@ -100,9 +126,10 @@ class Machines:
 
     def claim(self, node: str, vmid: int) -> Machine:
         """Takes the VMID; of several that ask at once one gets it."""
-        taken = self.all.get(vmid)
+        taken = self.containers.get(vmid) or (asdict(self.all[vmid]) if vmid in self.all else None)
         if taken:
-            raise Fault(500, f"unable to create VM {vmid} - VM {vmid} already exists on node '{taken.node}'")
+            kind, place = "CT" if vmid in self.containers else "VM", taken["node"]
+            raise Fault(500, f"unable to create VM {vmid} - {kind} {vmid} already exists on node '{place}'")
         machine = self.all[vmid] = Machine(
             vmid=vmid, node=node, created=time.time(), config={"lock": "create"}
         )
@@ -134,6 +161,7 @@ class Machines:
         if waits and task:
             task.log(" OK")
         try:
+            await asyncio.sleep(self.slow or (self.pace if task else 0))
             yield
         finally:
             lock.release()

@@ -1,4 +1,4 @@
-"""Endpoints that switch machines on and off, and the guest agent's ping."""
+"""Endpoints that switch machines on and off."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from bootstrap.lab.backend import Disk, Hardware, Nic
 from bootstrap.lab.pve import mishap, status
-from bootstrap.lab.pve.fault import Fault
+from bootstrap.lab.pve.fault import Fault, invalid
 from bootstrap.lab.pve.formats import boot_devices, network_card
 from bootstrap.lab.pve.machines import is_cdrom
+from bootstrap.lab.pve.plug import settle
 from bootstrap.lab.pve.routes import Routes
 from bootstrap.lab.pve.schema import SWITCH, TEXT, WHOLE, properties
 
@@ -63,17 +64,18 @@ def hardware(lab: Lab, machine: Machine) -> Hardware:
     )
 
 
-async def start_machine(lab: Lab, node: str, vmid: int, task: Task) -> None:
+async def start_machine(lab: Lab, node: str, vmid: int, task: Task, *, skips_lock: bool = False) -> None:
     async with lab.machines.locked(vmid, task):
         machine = lab.machines.find(node, vmid)
-        machine.check_lock()
+        if not skips_lock:
+            machine.check_lock()
         if lab.backend.running(vmid):
             raise Fault(500, f"VM {vmid} already running")
         await power_on(lab, machine, task)
 
 
 async def power_on(lab: Lab, machine: Machine, task: Task) -> None:
-    machine.apply_pending()
+    settle(lab, machine)
     described = hardware(lab, machine)
     if described.cores > lab.cpus:
         raise Fault(500, f"MAX {lab.cpus} vcpus allowed per VM on this node")
@@ -90,7 +92,7 @@ async def power_on(lab: Lab, machine: Machine, task: Task) -> None:
 
 
 def _switched_off(lab: Lab, machine: Machine) -> None:
-    machine.apply_pending()
+    settle(lab, machine)
     machine.started, machine.pid = 0.0, 0
     lab.machines.save(machine)
 
@@ -106,42 +108,65 @@ def _known(call: Call) -> Machine:
     return machine
 
 
-_START = {"skiplock": SWITCH, "timeout": WHOLE, "machine": TEXT, "force-cpu": TEXT}
-_STOP = {"skiplock": SWITCH, "timeout": WHOLE, "keepActive": SWITCH, "overrule-shutdown": SWITCH}
-_SHUTDOWN = {"skiplock": SWITCH, "timeout": WHOLE, "keepActive": SWITCH, "forceStop": SWITCH}
+_SKIP = {"skiplock": SWITCH}
+_MIGRATION = "force-cpu machine migratedfrom migration_network migration_type nets-host-mtu stateuri targetstorage".split()
+_START = {**_SKIP, "timeout": WHOLE, "with-conntrack-state": SWITCH, **dict.fromkeys(_MIGRATION, TEXT)}
+_STOP = {**_SKIP, "timeout": WHOLE, "keepActive": SWITCH, "migratedfrom": TEXT, "overrule-shutdown": SWITCH}
+_SHUTDOWN = {**_SKIP, "timeout": WHOLE, "keepActive": SWITCH, "forceStop": SWITCH}
+
+
+def _root_only(call: Call, *names: str) -> None:
+    for name in names:
+        if name in call.params and call.params[name] != "0" and not call.who.is_root:
+            raise invalid(**{name: "Only root may use this option."})
 
 
 @ROUTES.on("POST", f"{STATUS}/start", _START, allow=_SWITCHES)
 async def start(call: Call) -> Any:
-    async def work(task: Task) -> None:
-        await start_machine(call.lab, call.node, call.vmid, task)
+    _root_only(call, "skiplock", *_MIGRATION[1:])
+    return launch(call, call.vmid)
 
-    return _task(call, "qmstart", work)
+
+def launch(call: Call, vmid: int) -> str:
+    """Begins the task that starts the machine."""
+
+    async def work(task: Task) -> None:
+        skips = call.params.get("skiplock") == "1"
+        await start_machine(call.lab, call.node, vmid, task, skips_lock=skips)
+
+    return call.lab.tasks.start(call.node, "qmstart", str(vmid), call.who, work)
 
 
 @ROUTES.on("POST", f"{STATUS}/stop", _STOP, allow=_SWITCHES)
 async def stop(call: Call) -> Any:
-    async def work(task: Task) -> None:
-        machine = _known(call)
-        async with call.lab.machines.locked(call.vmid, task):
-            if call.lab.backend.running(call.vmid):
-                await call.lab.backend.stop(call.vmid)
-                _switched_off(call.lab, machine)
+    _root_only(call, "skiplock", "keepActive", "migratedfrom")
 
-    return _task(call, "qmstop", work)
+    async def work(_: Task) -> None:
+        await call.lab.backend.stop(call.vmid)
+
+    return _task(call, "qmstop", lambda task: _switch_off(call, task, work))
 
 
 @ROUTES.on("POST", f"{STATUS}/shutdown", _SHUTDOWN, allow=_SWITCHES)
 async def shutdown(call: Call) -> Any:
-    async def work(task: Task) -> None:
-        machine = _known(call)
-        async with call.lab.machines.locked(call.vmid, task):
-            machine.check_lock()
-            if call.lab.backend.running(call.vmid):
-                await _power_down(call, machine, task)
-                _switched_off(call.lab, machine)
+    _root_only(call, "skiplock", "keepActive")
 
-    return _task(call, "qmshutdown", work)
+    async def work(task: Task) -> None:
+        await _power_down(call, _known(call), task)
+
+    return _task(call, "qmshutdown", lambda task: _switch_off(call, task, work))
+
+
+async def _switch_off(call: Call, task: Task, work: Callable[[Task], Awaitable[None]]) -> None:
+    """Does the work on a machine that is on; nothing is wrong with one that is off."""
+    _known(call)
+    async with call.lab.machines.locked(call.vmid, task):
+        machine = _known(call)
+        if call.lab.backend.running(call.vmid):
+            if call.params.get("skiplock") != "1":
+                machine.check_lock()
+            await work(task)
+            _switched_off(call.lab, machine)
 
 
 async def _power_down(call: Call, machine: Machine, task: Task) -> None:
@@ -162,9 +187,8 @@ async def _reboots(call: Call, machine: Machine, task: Task) -> bool:
 
 def _note_agent(call: Call, machine: Machine, task: Task) -> None:
     if status.has_agent(machine):
-        task.log(
-            f"QEMU Guest Agent is not running - VM {call.vmid} qga command 'guest-ping' failed - got timeout"
-        )
+        what = f"VM {call.vmid} {'qmp' if call.lab.pve == '8.4' else 'qga'} command 'guest-ping' failed - got timeout"
+        task.log(f"QEMU Guest Agent is not running - {what}")
 
 
 def _running(call: Call) -> Machine:
@@ -180,6 +204,8 @@ async def reboot(call: Call) -> Any:
 
     async def work(task: Task) -> None:
         async with lab.machines.locked(call.vmid, task):
+            if not lab.backend.running(call.vmid):
+                return
             machine.check_lock()
             if machine.pending or machine.removals:
                 await _power_down(call, machine, task)
@@ -192,30 +218,16 @@ async def reboot(call: Call) -> Any:
     return _task(call, "qmreboot", work)
 
 
-@ROUTES.on("POST", f"{STATUS}/reset", {"skiplock": SWITCH}, allow=_SWITCHES)
+@ROUTES.on("POST", f"{STATUS}/reset", _SKIP, allow=_SWITCHES)
 async def reset(call: Call) -> Any:
+    _root_only(call, "skiplock")
     machine, lab = _running(call), call.lab
 
     async def work(task: Task) -> None:
         async with lab.machines.locked(call.vmid, task):
+            if call.params.get("skiplock") != "1":
+                machine.check_lock()
             await lab.backend.stop(call.vmid)
             await lab.backend.start(hardware(lab, machine))
 
     return _task(call, "qmreset", work)
-
-
-@ROUTES.on("POST", "/nodes/{node}/qemu/{vmid}/agent/ping")
-@ROUTES.on("GET", "/nodes/{node}/qemu/{vmid}/agent/get-osinfo")
-@ROUTES.on("GET", "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces")
-async def agent(call: Call) -> Any:
-    """No machine of the lab runs the agent; these are the ways in which Proxmox says so."""
-    wanted = (
-        ("VM.Monitor",) if call.lab.pve == "8.4" else ("VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted")
-    )
-    call.require(f"/vms/{call.vmid}", *wanted)
-    machine = call.lab.machines.find(call.node, call.vmid)
-    if not call.lab.backend.running(call.vmid):
-        raise Fault(500, f"VM {call.vmid} is not running")
-    if not status.has_agent(machine):
-        raise Fault(500, "No QEMU guest agent configured")
-    raise Fault(500, "QEMU guest agent is not running")

@@ -1,34 +1,63 @@
-"""The privileges of the two releases, and the roles that are always there."""
+"""The privileges of the two releases, by who holds them in the roles that are always there."""
 
 from __future__ import annotations
 
-_COMMON = """Datastore.Allocate Datastore.AllocateSpace Datastore.AllocateTemplate Datastore.Audit Group.Allocate Mapping.Audit
-Mapping.Modify Mapping.Use Permissions.Modify Pool.Allocate Pool.Audit Realm.Allocate Realm.AllocateUser SDN.Allocate SDN.Audit
-SDN.Use Sys.AccessNetwork Sys.Audit Sys.Console Sys.Incoming Sys.Modify Sys.PowerMgmt Sys.Syslog User.Modify VM.Allocate VM.Audit
-VM.Backup VM.Clone VM.Config.CDROM VM.Config.CPU VM.Config.Cloudinit VM.Config.Disk VM.Config.HWType VM.Config.Memory
-VM.Config.Network VM.Config.Options VM.Console VM.Migrate VM.PowerMgmt VM.Snapshot VM.Snapshot.Rollback""".split()
-_AGENT = [
-    f"VM.GuestAgent.{what}" for what in ("Audit", "FileRead", "FileWrite", "FileSystemMgmt", "Unrestricted")
-]
-PRIVILEGES = {
-    "8.4": frozenset([*_COMMON, "VM.Monitor"]),
-    "9.2": frozenset([*_COMMON, *_AGENT, "VM.Replicate"]),
+# area: what only administrators of everything have; admins of the area; its users; auditors
+_TABLE = {
+    "VM": (
+        "",
+        """Allocate Clone Config.CPU Config.Disk Config.HWType Config.Memory Config.Network Config.Options Migrate Snapshot
+Snapshot.Rollback""",
+        "Backup Config.CDROM Config.Cloudinit Console PowerMgmt",
+        "Audit",
+    ),
+    "Sys": ("AccessNetwork Incoming Modify PowerMgmt", "Console Syslog", "", "Audit"),
+    "Datastore": ("", "Allocate AllocateTemplate", "AllocateSpace", "Audit"),
+    "SDN": ("", "Allocate", "Use", "Audit"),
+    "User": ("", "Modify", "", ""),
+    "Group": ("", "Allocate", "", ""),
+    "Realm": ("Allocate", "AllocateUser", "", ""),
+    "Pool": ("", "Allocate", "", "Audit"),
+    "Mapping": ("", "Modify", "Use", "Audit"),
+    "Permissions": ("Modify", "", "", ""),
 }
+_OWN = {
+    "8.4": ("", "Monitor", "", ""),
+    "9.2": (
+        "",
+        "GuestAgent.Unrestricted Replicate",
+        "GuestAgent.FileRead GuestAgent.FileSystemMgmt GuestAgent.FileWrite",
+        "GuestAgent.Audit",
+    ),
+}
+_ROOT, _ADMIN, _USER, _AUDIT = range(4)
+_ACCOUNTS = ("User", "Group", "Realm")
 
 
-def built_in_roles(known: frozenset[str]) -> dict[str, list[str]]:
-    """Not all that Proxmox has."""
-    return {
-        "Administrator": sorted(known),
-        "NoAccess": [],
-        "PVEAuditor": sorted(name for name in known if name.endswith(".Audit")),
-        "PVEDatastoreAdmin": _area(known, "Datastore."),
-        "PVEDatastoreUser": ["Datastore.AllocateSpace", "Datastore.Audit"],
-        "PVEPoolAdmin": _area(known, "Pool."),
-        "PVESDNUser": ["SDN.Audit", "SDN.Use"],
-        "PVEVMAdmin": _area(known, "VM."),
+def _held(pve: str, areas: tuple[str, ...], *levels: int) -> list[str]:
+    """The privileges of these areas at these levels."""
+    texts = [(area, _TABLE[area][level]) for area in areas for level in levels]
+    texts += [("VM", _OWN[pve][level]) for level in levels if "VM" in areas]
+    return sorted(f"{area}.{name}" for area, text in texts for name in text.split())
+
+
+def _roles(pve: str) -> dict[str, list[str]]:
+    everything = tuple(_TABLE)
+    roles = {"Administrator": _held(pve, everything, _ROOT, _ADMIN, _USER, _AUDIT), "NoAccess": []}
+    most = _held(pve, everything, _ADMIN, _USER, _AUDIT)
+    roles |= {"PVEAdmin": [name for name in most if name != "Mapping.Modify"]}
+    roles |= {
+        "PVEAuditor": _held(pve, everything, _AUDIT),
+        "PVETemplateUser": ["VM.Audit", "VM.Clone"],
+        "PVEUserAdmin": _held(pve, _ACCOUNTS, _ADMIN),
+        "PVEPoolUser": ["Pool.Audit"],
     }
+    for area in ("VM", "Sys", "Datastore", "SDN", "Pool", "Mapping"):
+        roles[f"PVE{area}Admin"] = _held(pve, (area,), _ADMIN, _USER, _AUDIT)
+        if _TABLE[area][_USER]:
+            roles[f"PVE{area}User"] = _held(pve, (area,), _USER, _AUDIT)
+    return roles
 
 
-def _area(known: frozenset[str], start: str) -> list[str]:
-    return sorted(name for name in known if name.startswith(start))
+ROLES = {pve: _roles(pve) for pve in _OWN}
+"""Release → the roles that are always there, with their privileges in order."""

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import secrets
-import time
-import uuid
 from typing import TYPE_CHECKING, Any
 
-from bootstrap.errors import RzpError
-from bootstrap.lab.pve import drives, formats, power, status
-from bootstrap.lab.pve.fault import Fault, denied, invalid
-from bootstrap.lab.pve.formats import network_card, split_tags
+from bootstrap.lab.pve import status
+from bootstrap.lab.pve.fault import Fault, invalid
+from bootstrap.lab.pve.formats import CARD, network_card, split_tags
 from bootstrap.lab.pve.machines import typed
-from bootstrap.lab.pve.options import DRIVES, OPTIONS, ROOT_ONLY, RULES
+from bootstrap.lab.pve.options import DRIVES, OPTIONS
 from bootstrap.lab.pve.routes import Routes
-from bootstrap.lab.pve.schema import SWITCH, TEXT, Rule, properties
+from bootstrap.lab.pve.schema import SWITCH, TEXT, switched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from bootstrap.lab.pve.context import Lab
-    from bootstrap.lab.pve.machines import Machine
     from bootstrap.lab.pve.routes import Call
-    from bootstrap.lab.pve.tasks import Task
 
 ROUTES = Routes()
 VM = "/nodes/{node}/qemu/{vmid}"
@@ -70,20 +65,24 @@ async def current(call: Call) -> Any:
     return status.current(call.lab, call.lab.machines.find(call.node, call.vmid))
 
 
-def check_privileges(
-    call: Call, vmid: int, keys: Iterable[str], *, pool: str = "", cdroms: Iterable[str] = ()
-) -> None:
-    """Whether the caller may change these options; machine and pool both count."""
+def check_keys(call: Call, vmid: int, *privileges: str, pool: str = "") -> None:
+    """Whether one of the privileges holds for the machine, or for the pool that it shall be in."""
+    if not (pool and call.may(f"/pool/{pool}", *privileges)):
+        call.require(f"/vms/{vmid}", *privileges)
+
+
+def check_privileges(call: Call, vmid: int, keys: Iterable[str], *, pool: str = "") -> None:
+    """Whether the caller may change these options. Drives, serial ports and tags are asked for elsewhere."""
+    if call.who.is_root:
+        return
     for key in keys:
-        if key in ROOT_ONLY and not call.who.is_root:
+        if key in DRIVES or re.fullmatch(r"(unused|serial)\d+|tags", key):
+            continue
+        privilege = OPTIONS[key].privilege
+        if not privilege:
             raise Fault(500, f"only root can set '{key}' config")
-        wanted = [OPTIONS[key].privilege if key in OPTIONS else "VM.Config.Disk"]
-        if key in cdroms:
-            wanted = ["VM.Config.CDROM"]
-        if wanted == ["VM.Config.Cloudinit"]:
-            wanted.append("VM.Config.Network")
-        if not call.may(f"/vms/{vmid}", *wanted) and not (pool and call.may(f"/pool/{pool}", *wanted)):
-            raise denied(f"/vms/{vmid}", wanted[0])
+        others = ["VM.Config.Network"] if privilege == "VM.Config.Cloudinit" else []
+        check_keys(call, vmid, privilege, *others, pool=pool)
         if key == "startup":
             call.require("/", "Sys.Modify")
 
@@ -103,7 +102,7 @@ def normalise(key: str, text: str, *, pve: str = "9.2", creating: bool = False) 
     if key == "description":
         return text.rstrip()
     if key.startswith("net") and key in OPTIONS:
-        card = network_card(text)
+        card = switched(CARD, network_card(text))
         mac = card.pop("macaddr", "") or "BC:24:11:" + ":".join(
             f"{byte:02X}" for byte in secrets.token_bytes(3)
         )
@@ -111,82 +110,6 @@ def normalise(key: str, text: str, *, pve: str = "9.2", creating: bool = False) 
             [f"{card.pop('model')}={mac}", *sorted(f"{name}={value}" for name, value in card.items())]
         )
     return text
-
-
-_CREATE = RULES | {"vmid": Rule(required=True, form=formats.vmid), "pool": TEXT, "start": SWITCH}
-
-
-@ROUTES.on("POST", "/nodes/{node}/qemu", _CREATE)
-async def create(call: Call) -> Any:
-    lab, params = call.lab, dict(call.params)
-    vmid, pool, start = int(params.pop("vmid")), params.pop("pool", ""), params.pop("start", "0") == "1"
-    if pool and pool not in lab.access.pools:
-        raise Fault(403, f"Permission check failed (pool '{pool}' does not exist)")
-    if start and lab.pve != "8.4":
-        call.require(f"/vms/{vmid}", "VM.PowerMgmt")
-    if not call.may(f"/vms/{vmid}", "VM.Allocate") and not (
-        pool and call.may(f"/pool/{pool}", "VM.Allocate")
-    ):
-        raise Fault(403, "Permission check failed")
-    drives.check_drives(call, params)
-    keys = [key for key in params if properties(params[key]).get("media") != "cdrom"]
-    check_privileges(call, vmid, keys, pool=pool)
-    check_bridges(call, params)
-    machine = lab.machines.claim(call.node, vmid)
-
-    async def work(task: Task) -> None:
-        async with lab.machines.locked(vmid, task):
-            _build(lab, machine, params, task)
-            if pool:
-                lab.access.put_pool(
-                    pool, {**lab.access.pools[pool], "vms": [*lab.access.pools[pool]["vms"], vmid]}
-                )
-        if start:
-            await power.start_machine(lab, call.node, vmid, task)
-
-    def undo() -> None:
-        if machine.config == {"lock": "create"}:
-            lab.machines.drop(vmid)
-
-    return lab.tasks.start(call.node, "qmcreate", str(vmid), call.who, work, undo=undo)
-
-
-def _build(lab: Lab, machine: Machine, params: dict[str, str], task: Task) -> None:
-    """Makes the disks and then the configuration; a failure takes both away again."""
-    made: dict[str, str] = {}
-    try:
-        for slot in sorted(slot for slot in DRIVES if slot in params):
-            made[slot] = drives.make(lab, machine, slot, params[slot], task.log)
-    except (Fault, RzpError, OSError) as error:
-        for volid in _volumes(machine.vmid, made.values()):
-            lab.storages.free(machine.node, volid)
-        text = error.in_task() if isinstance(error, Fault) else str(error)
-        raise Fault(500, f"unable to create VM {machine.vmid} - {text}") from error
-    kept = {key: normalise(key, text, pve=lab.pve, creating=True) for key, text in params.items()} | made
-    kept = {key: text for key, text in kept.items() if key != "description" or text}
-    kept.setdefault("smbios1", f"uuid={uuid.uuid4()}")
-    kept.setdefault("vmgenid", str(uuid.uuid4()))
-    kept.setdefault("boot", _default_boot(kept))
-    kept["meta"] = f"creation-qemu={lab.release.qemu},ctime={int(time.time())}"
-    machine.config = kept
-    lab.machines.save(machine)
-
-
-def _volumes(vmid: int, texts: Iterable[str]) -> list[str]:
-    return [volid for text in texts if f"vm-{vmid}-" in (volid := text.partition(",")[0])]
-
-
-def _default_boot(config: Mapping[str, str]) -> str:
-    """The first disk, the first CD drive, the first network card."""
-    slots = [slot for slot in DRIVES if slot in config]
-    cds = [slot for slot in slots if "media=cdrom" in config[slot]]
-    firsts = [
-        [slot for slot in slots if slot not in cds],
-        cds,
-        [key for key in sorted(config) if key.startswith("net")],
-    ]
-    order = ";".join(group[0] for group in firsts if group)
-    return f"order={order}" if order else " "
 
 
 def skips_lock(call: Call) -> bool:
@@ -197,49 +120,5 @@ def skips_lock(call: Call) -> bool:
     return wants
 
 
-_DESTROY = {"purge": SWITCH, "destroy-unreferenced-disks": SWITCH, "skiplock": SWITCH}
-
-
-@ROUTES.on("DELETE", VM, _DESTROY, allow=("/vms/{vmid}", "VM.Allocate"))
-async def destroy(call: Call) -> Any:
-    lab, vmid, purge, skips = call.lab, call.vmid, call.params.get("purge") == "1", skips_lock(call)
-    machine = lab.machines.find(call.node, vmid)
-    if machine.config.get("protection") == "1":
-        raise Fault(500, f"can't remove VM {vmid} - protection mode enabled")
-    if lab.backend.running(vmid):
-        raise Fault(500, f"VM {vmid} is running - destroy failed")
-
-    async def work(task: Task) -> None:
-        async with lab.machines.locked(vmid, task):
-            if not skips:
-                lab.machines.find(call.node, vmid).check_lock()
-            if lab.backend.running(vmid):
-                raise Fault(500, f"VM {vmid} is running - destroy failed")
-            await lab.backend.erase(vmid)
-            _forget(lab, machine, task, purge=purge)
-            if call.params.get("destroy-unreferenced-disks") == "1":
-                _free_unreferenced(lab, machine)
-
-    return lab.tasks.start(call.node, "qmdestroy", str(vmid), call.who, work)
-
-
-def _free_unreferenced(lab: Lab, machine: Machine) -> None:
-    """What carries the machine's number on any storage, though its configuration did not name it."""
-    for storage in lab.storages.all.values():
-        if not storage.disable and "images" in storage.contents:
-            for volume in list(lab.storages.volumes(machine.node, storage)):
-                if volume.vmid == machine.vmid:
-                    lab.storages.free(machine.node, volume.volid)
-
-
-def _forget(lab: Lab, machine: Machine, task: Task, *, purge: bool) -> None:
-    for volid in _volumes(machine.vmid, [*machine.config.values(), *machine.pending.values()]):
-        lab.storages.free(machine.node, volid)
-    lab.access.forget_path(f"/vms/{machine.vmid}")
-    pool = lab.access.pool_of(machine.vmid)
-    if purge:
-        task.log(f"purging VM {machine.vmid} from related configurations..")
-    if pool and purge:
-        rest = [vmid for vmid in lab.access.pools[pool]["vms"] if vmid != machine.vmid]
-        lab.access.put_pool(pool, {**lab.access.pools[pool], "vms": rest})
-    lab.machines.drop(machine.vmid)
+def own_volumes(vmid: int, texts: Iterable[str]) -> list[str]:
+    return [volid for text in texts if f"vm-{vmid}-" in (volid := text.partition(",")[0])]

@@ -8,10 +8,10 @@ from bootstrap.lab.backend import Disk
 from bootstrap.lab.pve import drives
 from bootstrap.lab.pve.fault import Fault
 from bootstrap.lab.pve.machines import is_cdrom
-from bootstrap.lab.pve.options import DRIVES
-from bootstrap.lab.pve.qemu import VM
+from bootstrap.lab.pve.options import DRIVES, FIRMWARE_DISKS
+from bootstrap.lab.pve.qemu import VM, skips_lock
 from bootstrap.lab.pve.routes import Routes
-from bootstrap.lab.pve.schema import SWITCH, TEXT, Rule, properties
+from bootstrap.lab.pve.schema import SWITCH, Rule, properties
 from bootstrap.lab.pve.storage import size_of, size_text
 
 if TYPE_CHECKING:
@@ -21,26 +21,30 @@ if TYPE_CHECKING:
 
 ROUTES = Routes()
 _RESIZE = {
-    "disk": Rule(required=True, choices=DRIVES),
+    "disk": Rule(required=True, choices=(*DRIVES, *FIRMWARE_DISKS)),
     "size": Rule(required=True, pattern=r"\+?\d+(\.\d+)?[KMGT]?"),
-    "digest": TEXT,
+    "digest": Rule(longest=40),
     "skiplock": SWITCH,
 }
 
 
 @ROUTES.on("PUT", f"{VM}/resize", _RESIZE, allow=("/vms/{vmid}", "VM.Config.Disk"))
 async def resize(call: Call) -> Any:
+    skips = skips_lock(call)
+
     async def work(task: Task) -> None:
         async with call.lab.machines.locked(call.vmid, task):
-            await _resize(call, call.lab.machines.find(call.node, call.vmid), task)
+            machine = call.lab.machines.find(call.node, call.vmid)
+            machine.check_digest(call.params.get("digest", ""))
+            if not skips:
+                machine.check_lock()
+            await _resize(call, machine, task)
 
     return call.lab.tasks.start(call.node, "resize", str(call.vmid), call.who, work)
 
 
 async def _resize(call: Call, machine: Machine, task: Task) -> None:
     lab, slot, size = call.lab, call.params["disk"], call.params["size"]
-    machine.check_digest(call.params.get("digest", ""))
-    machine.check_lock()
     drive = properties(machine.config.get(slot, ""), "file")
     if not drive:
         raise Fault(500, f"disk '{slot}' does not exist")

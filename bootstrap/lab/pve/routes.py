@@ -39,6 +39,10 @@ class Call:
     def integer(self, name: str, default: int = 0) -> int:
         return int(self.params.get(name, default))
 
+    def words(self, name: str) -> list[str]:
+        """The parts of an array."""
+        return self.params[name].split("\0")
+
     def require(self, path: str, *privileges: str) -> None:
         self.lab.access.require(self.who, path, *privileges)
 

@@ -80,6 +80,18 @@ def current(lab: Lab, machine: Machine) -> dict[str, Any]:
     return shown
 
 
+def container(lab: Lab, known: dict[str, Any]) -> dict[str, Any]:
+    """A line of the cluster's list for a container that the plan names."""
+    place = {key: known[key] for key in ("node", "vmid")} | {"id": f"lxc/{known['vmid']}", "type": "lxc"}
+    if not lab.warmed_up:
+        return place | {"status": "unknown"}
+    figures = dict.fromkeys(("cpu", "mem", "disk", "netin", "netout", "uptime", "diskread", "diskwrite"), 0)
+    figures |= {"memhost": 0} if lab.pve != "8.4" else {}
+    usual = {"name": f"ct{known['vmid']}", "maxcpu": lab.cpus, "maxmem": 512 << 20, "maxdisk": 4 << 30}
+    state = {"status": "stopped"} if known.get("status", "unknown") == "unknown" else {}
+    return {"template": 0, **figures, **usual, **known, **place, **state}
+
+
 def resource(lab: Lab, machine: Machine) -> dict[str, Any]:
     """A line of the cluster's list, which knows a fresh machine by number and tags only."""
     known = {"id": f"qemu/{machine.vmid}", "type": "qemu", "node": machine.node, "vmid": machine.vmid}

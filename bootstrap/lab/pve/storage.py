@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from bootstrap.lab.pve import mishap
@@ -26,6 +27,11 @@ FOLDERS = {
     "snippets": "snippets",
     "backup": "dump",
 }
+EXTENSIONS = {
+    "iso": r"\.(iso|img)",
+    "import": r"\.(ova|qcow2|raw|vmdk)",
+    "vztmpl": r"\.(tar(\.(gz|xz|zst|bz2))?|tgz)",
+}
 FILE_TYPES = ("dir", "nfs", "cifs", "btrfs", "cephfs")
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -42,7 +48,7 @@ def size_of(text: str, *, default_unit: str = "") -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)", text)
     if not found:
         raise ValueError(text)
-    return int(float(found[1]) * UNITS[found[2] or default_unit])
+    return int(Fraction(found[1]) * UNITS[found[2] or default_unit])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,8 +144,14 @@ class Storages:
         storage = self.get(name)
         folder = self.folder(node, storage)
         kind, _, file = rest.partition("/")
-        if kind in FOLDERS and re.fullmatch(r"[^/]+", file) and file not in (".", ".."):
+        if (
+            kind in FOLDERS
+            and file not in (".", "..")
+            and re.fullmatch(f"(?i)[^/]+{EXTENSIONS.get(kind, '')}", file)
+        ):
             return Volume(storage=storage, name=rest, kind=kind, file=folder / FOLDERS[kind] / file)
+        if kind in FOLDERS:
+            raise Fault(500, f"unable to parse directory volume name '{rest}'")
         owned = re.fullmatch(r"(?:(\d+)/)?((?:vm|base)-(\d+)-[\w.-]+)", rest)
         if not owned:
             raise Fault(500, f"unable to parse directory volume name '{rest}'")
@@ -165,36 +177,37 @@ class Storages:
         for kind, place in sorted(FOLDERS.items()):
             if kind in storage.contents and (folder / place).is_dir():
                 for file in sorted((folder / place).iterdir()):
-                    if ".tmp" not in file.name:
+                    if re.fullmatch(f"(?i)[^/]+{EXTENSIONS.get(kind, '')}", file.name):
                         yield self.volume(node, f"{name}:{kind}/{file.name}")
         for file in sorted((folder / "images").glob("*/*")):
             yield self.volume(
                 node, f"{name}:{file.parent.name + '/' if storage.holds_files else ''}{file.name}"
             )
 
-    def allocate(self, node: str, storage: Storage, vmid: int, size: int, form: str) -> Volume:
-        """A new sparse disk under the machine's lowest free number."""
+    def unused(self, node: str, storage: Storage, vmid: int, form: str) -> Volume:
+        """The name of the machine's next disk: its lowest free number."""
         folder = self.folder(node, storage) / "images" / str(vmid)
-        folder.mkdir(parents=True, exist_ok=True)
-        taken = {file.stem for file in folder.iterdir()}
+        taken = {file.stem for file in folder.glob("*")}
         number = next(number for number in range(1 << 16) if f"vm-{vmid}-disk-{number}" not in taken)
         name = f"vm-{vmid}-disk-{number}"
-        volume = self.volume(
+        return self.volume(
             node, f"{storage.storage}:{f'{vmid}/{name}.{form}' if storage.holds_files else name}"
         )
+
+    @staticmethod
+    def create(volume: Volume, size: int, form: str) -> None:
+        """Makes the disk, sparse."""
+        volume.file.parent.mkdir(parents=True, exist_ok=True)
         try:
             mishap.room()
             with volume.file.open("xb") as file:
                 file.truncate(size)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             volume.file.unlink(missing_ok=True)
-            why = (
-                f"The image size is too large for file format '{form}'"
-                if error.errno in (errno.EFBIG, errno.EINVAL)
-                else error.strerror
-            )
+            why = f"The image size is too large for file format '{form}'"
+            if isinstance(error, OSError) and error.errno not in (errno.EFBIG, errno.EINVAL):
+                why = error.strerror or str(error)
             raise Fault(500, f"unable to create image: qemu-img: {volume.shown_path}: {why}") from error
-        return volume
 
     def free(self, node: str, volid: str) -> bool:
         """Removes the volume's file; whether there was one."""

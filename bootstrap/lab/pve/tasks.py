@@ -66,6 +66,15 @@ class Task:
         shown.pop("tokenid", None)
         return shown | {"user": self.user, "status": "RUNNING", "saved": "0"}
 
+    def broadcast(self) -> dict[str, Any]:
+        """A line of the cluster's list."""
+        user, _, token = self.user.partition("!")
+        shown = {key: getattr(self, key) for key in ("upid", "node", "starttime", "type", "id")}
+        shown |= {"user": user, "saved": "1" if self.exitstatus else "0"} | (
+            {"tokenid": token} if token else {}
+        )
+        return shown | ({"endtime": self.endtime, "status": self.exitstatus} if self.exitstatus else {})
+
 
 class Tasks:
     """Runs tasks. `pace`: seconds that each takes at least, so that a client sees what an unfinished one looks like."""

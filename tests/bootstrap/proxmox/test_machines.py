@@ -41,7 +41,7 @@ def test_a_machine_is_created_with_exactly_these_parameters(staging: Environment
         "scsi0": f"vmdata:0,import-from=local:import/{staging.image.filename},discard=on,iothread=1,ssd=1",
         "scsi1": "local:iso/rzp-staging-agent-1.iso,media=cdrom",
         "scsi2": "vmdata:60,discard=on,iothread=1,ssd=1",
-        "boot": "order=scsi0",
+        "boot": "order=scsi0;scsi1",
     }
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import functools
 import gc
-import http.server
-import threading
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +13,7 @@ import pytest
 from proxmoxer import ProxmoxAPI
 
 from bootstrap.lab import faults
-from bootstrap.lab.daemon import Daemon
+from bootstrap.lab.conformance.sandbox import running_lab, served
 from bootstrap.lab.faults import FaultRule
 
 if TYPE_CHECKING:
@@ -39,27 +36,6 @@ PLAN: dict[str, Any] = {
 }
 
 
-@contextlib.contextmanager
-def running_lab(state: Path, plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A lab in a thread; its endpoint's values."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    daemon = Daemon(state=state, plan=dict(plan))
-
-    def call(work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(10)
-
-    try:
-        yield call(daemon.serve())
-    finally:
-        call(daemon.close())
-        call(asyncio.sleep(0.02))  # TLS connections take some turns of the loop to close
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
 @pytest.fixture
 def plan() -> dict[str, Any]:
     return dict(PLAN)
@@ -68,7 +44,7 @@ def plan() -> dict[str, Any]:
 @pytest.fixture
 def start_lab(tmp_path: Path) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
     with contextlib.ExitStack() as stack:
-        yield lambda plan: stack.enter_context(running_lab(tmp_path / "lab", plan))
+        yield lambda plan: stack.enter_context(running_lab(tmp_path / "lab", plan))[0]
 
 
 @pytest.fixture
@@ -119,31 +95,42 @@ def finish() -> Callable[..., tuple[str, list[str]]]:
     return wait
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Nothing on the terminal."""
-
-
 @pytest.fixture
 def serve_files(tmp_path: Path) -> Iterator[Callable[[dict[str, bytes]], str]]:
     """Serves files by HTTP from a free port; the base URL."""
     folder = tmp_path / "served"
-    folder.mkdir()
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
-    )
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
+    with served(folder) as base:
 
-    def serve(files: dict[str, bytes]) -> str:
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        return f"http://127.0.0.1:{server.server_port}"
+        def serve(files: dict[str, bytes]) -> str:
+            for name, content in files.items():
+                (folder / name).write_bytes(content)
+            return base
 
-    yield serve
-    server.shutdown()
-    thread.join()
-    server.server_close()
+        yield serve
+
+
+def _renamed(value: Any, names: dict[str, str]) -> Any:
+    """The recording with other VMIDs, node and storage names, everywhere."""
+    if isinstance(value, dict):
+        return {
+            _renamed(key, names): int(names.get(str(part), part))
+            if key == "vmid" and isinstance(part, int)
+            else _renamed(part, names)
+            for key, part in value.items()
+        }
+    if isinstance(value, list):
+        return [_renamed(part, names) for part in value]
+    if isinstance(value, str):
+        for old, new in names.items():
+            mark = rf"(?<![0-9A-Fa-f.]){old}(?![0-9A-Fa-f])" if old.isdigit() else rf"\b{old}\b"
+            value = re.sub(mark, new, value)
+    return value
+
+
+@pytest.fixture(scope="session")
+def renamed() -> Callable[[Any, dict[str, str]], Any]:
+    """Gives a recording other VMIDs, node and storage names."""
+    return _renamed
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_an_unknown_endpoint_is_not_implemented_once_one_is_known(lab: dict[str,
     assert ask(lab, "GET", "/nope")[0].status == 401
     answer, text = ask(lab, "GET", "/nope", head)
     assert (answer.status, answer.reason) == (501, "Method 'GET /nope' not implemented")
-    assert json.loads(text) == {"data": None, "message": "Method 'GET /nope' not implemented\n"}
+    assert json.loads(text) == {"data": None, "message": "Method 'GET /nope' not implemented"}
     assert ask(lab, "PATCH", "/version", head)[0].reason == "method 'PATCH' not available"
     assert (
         ask(lab, "DELETE", "/version", head, {"a": "b"})[0].reason == "Unexpected content for method 'DELETE'"

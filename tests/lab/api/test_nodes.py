@@ -110,7 +110,8 @@ def test_a_stopped_machine_moves_with_its_disks(root: Any, finish: Finish, disk:
 
 def test_a_running_machine_stays_on_while_it_moves(root: Any, finish: Finish) -> None:
     node = root.nodes("pve1")
-    assert done(root, finish, "pve1", node.qemu.post(vmid=120, scsi0="vmdata:1", start=1)) == "OK"
+    assert done(root, finish, "pve1", node.qemu.post(vmid=120, scsi0="vmdata:1")) == "OK"
+    assert done(root, finish, "pve1", node.qemu(120).status.start.post()) == "OK"
     with pytest.raises(ResourceException, match="can't migrate running VM without --online"):
         node.qemu(120).migrate.post(target="pve2")
     assert (
