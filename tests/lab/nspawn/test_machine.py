@@ -11,6 +11,7 @@ import pytest
 
 from bootstrap.errors import LabError
 from bootstrap.lab import control, process
+from bootstrap.lab.machines.command import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,6 +168,9 @@ def test_a_killed_container_is_a_machine_that_is_off(mounted: Guest, until: Call
     guest = mounted
     guest.kill_container()
     assert until(lambda: not guest.lab.running(120))
+    assert not [
+        name for name in ("data.raw", "further.raw") if run("losetup", "-j", str(guest.lab.state / name))
+    ]
     daemon = process.noted(guest.lab.state)[-1].pid
     assert "Z" not in lab_states(daemon), "the daemon is process 1 there and must wait for orphans"
     guest.hardware["cdrom"] = None
