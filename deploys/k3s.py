@@ -20,6 +20,7 @@ me = settings.nodes.get(host.name)
 node.first_boot(name="First boot is done", settings=settings)
 node.packages(name="Packages of a machine", settings=settings, names=system.PACKAGES["machine"])
 node.guest_agent(name="Guest agent", settings=settings)
+disks.root_grown(name="System disk is used to its end", settings=settings)
 
 if me is not None:
     token = k3s_token(settings.environment)
@@ -30,6 +31,7 @@ if me is not None:
     node.swap_off(name="Swap is off", settings=settings)
     for disk in host.loop(me.data_disks):  # type: ignore[no-untyped-call]
         disks.mounted(name=f"Data disk at {disk.mount}", settings=settings, disk=disk)
+        disks.grown(name=f"Data disk at {disk.mount} is used to its end", settings=settings, disk=disk)
 
     k3s.binary(name=f"K3s {settings.k3s.version}", settings=settings)
 

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from deploys.settings import DataDisk, Settings
 
 PACKAGES = {
-    "machine": ("qemu-guest-agent",),
+    "machine": ("cloud-guest-utils", "qemu-guest-agent"),
     "node": ("apparmor", "ca-certificates", "curl", "e2fsprogs", "iptables"),
 }
-"""Debian packages by what they are for; without apparmor's userland no container starts on a kernel that has it on."""
+"""Debian packages by what they are for; growpart is of the first, and without apparmor's userland no container starts on a kernel that has it on."""
 
 MODULES = ("overlay", "br_netfilter")
 

@@ -67,6 +67,7 @@ class Backend(Protocol):
     async def reboot(self, vmid: int, timeout: float) -> bool: ...  # noqa: ASYNC109 - the guest's time, not ours
     def running(self, vmid: int) -> bool: ...
     async def eject(self, vmid: int) -> None: ...
+    async def plug(self, vmid: int, disk: Disk) -> None: ...
     async def erase(self, vmid: int) -> None: ...
     async def close(self) -> None: ...
 
@@ -107,6 +108,9 @@ class Record:
 
     async def eject(self, vmid: int) -> None:
         """No drive, no medium."""
+
+    async def plug(self, vmid: int, disk: Disk) -> None:
+        """A running machine gets a disk, or one of its own is larger now; nobody looks."""
 
     async def erase(self, vmid: int) -> None:
         self._on.pop(vmid, None)

@@ -11,6 +11,7 @@ from pyinfra.api.facts import FactBase
 from typing_extensions import override
 
 from deploys import paths
+from deploys.facts.disk import Disk, Root, disk, root
 from deploys.facts.script import gathering
 
 if TYPE_CHECKING:
@@ -45,34 +46,6 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Disk:
-    """What is on a block device. `probe` is blkid's exit status: 0 something found, 2 nothing, else not readable."""
-
-    device: str
-    majmin: str
-    probe: int
-    tags: Mapping[str, str]
-    signatures: tuple[str, ...]
-    children: int
-
-    @property
-    def uuid(self) -> str | None:
-        return self.tags.get("UUID") if "TYPE" in self.tags else None
-
-    @property
-    def empty(self) -> bool:
-        """True only if blkid, wipefs and lsblk agree that there is nothing."""
-        return self.probe == 2 and not self.tags and not self.signatures and self.children == 0
-
-    @property
-    def content(self) -> str:
-        """For an error: what was found."""
-        tags = [f"{key}={self.tags[key]}" for key in ("TYPE", "PTTYPE", "LABEL", "UUID") if key in self.tags]
-        parts = [f"{self.children} partitions"] if self.children else []
-        return ", ".join([*tags, *parts, *self.signatures]) or f"unreadable (blkid status {self.probe})"
-
-
-@dataclass(frozen=True)
 class Node:
     """A host as it is. Where it was not `read` to the end, nothing that is absent here says anything."""
 
@@ -85,6 +58,7 @@ class Node:
     packages: frozenset[str] = frozenset()
     disks: Mapping[str, Disk] = field(default_factory=dict)
     mounts: Mapping[str, str] = field(default_factory=dict)
+    root: Root = field(default_factory=lambda: Root("unknown"))
     swaps: tuple[str, ...] = ()
     cloud_init: bool = False
     serving: bool = False
@@ -147,16 +121,13 @@ def parse(lines: list[str]) -> Node:
         sysctls=dict(of("sysctl")),
         modules=frozenset(name for (name,) in of("module")),
         packages=frozenset(name for name, status in of("package") if status.startswith("ii")),
-        disks={asked: _disk(*rest) for asked, *rest in of("disk")},
+        disks={asked: disk(*rest) for asked, *rest in of("disk")},
         mounts=dict(of("mount")),
+        root=next((root(*fields) for fields in of("root")), Root("unknown")),
         swaps=tuple(name for (name,) in of("swap")),
         cloud_init=bool(of("cloud-init")),
         serving=bool(of("serving")),
     )
-
-
-def _decoded(text: str) -> str:
-    return base64.b64decode(text).decode(errors="replace")
 
 
 def _file(mode: str, owner: str, kind: str, value: str) -> FileState:
@@ -182,18 +153,3 @@ def _units(lines: list[str]) -> dict[str, Unit]:
             )
             values = {}
     return units
-
-
-def _disk(device: str, numbers: str, probe: str, tags: str, signatures: str, children: str) -> Disk:
-    pairs = (line.split("=", 1) for line in _decoded(tags).splitlines() if "=" in line)
-    # wipefs prints a heading
-    found = [line.split()[-1] for line in _decoded(signatures).splitlines()[1:] if line.strip()]
-    major, minor = (int(number, 16) for number in numbers.split(":"))
-    return Disk(
-        device=device,
-        majmin=f"{major}:{minor}",
-        probe=int(probe),
-        tags={key: value for key, value in pairs if key != "DEVNAME"},
-        signatures=tuple(found),
-        children=int(children),
-    )

@@ -29,19 +29,33 @@ module() {
   [ -e /proc/sys/net/bridge ] && printf 'module\tbr_netfilter\n'
   grep -qw overlay /proc/filesystems && printf 'module\toverlay\n'
 }
+# how far an ext4 reaches; nothing where there is none
+extent() { LC_ALL=C dumpe2fs -h "$1" 2>/dev/null | grep '^Block' | base64 -w0; }
 disk() {
   for d; do
     r=$(readlink -f "$d"); [ -b "$r" ] || continue
     tags=$(blkid -p -o export "$r" 2>/dev/null); probe=$?
     found=$(wipefs --no-act "$r" 2>/dev/null) || probe=99
     parts=$(lsblk -rno TYPE "$r" 2>/dev/null | grep -c part)
-    printf 'disk\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$d" "$r" "$(stat -c %t:%T "$r")" "$probe" \
-      "$(printf %s "$tags" | base64 -w0)" "$(printf %s "$found" | base64 -w0)" "$parts"
+    printf 'disk\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$d" "$r" "$(stat -c %t:%T "$r")" "$probe" \
+      "$(printf %s "$tags" | base64 -w0)" "$(printf %s "$found" | base64 -w0)" "$parts" \
+      "$(blockdev --getsize64 "$r")" "$(extent "$r")"
   done
+}
+root() {
+  set -- $(findmnt -rno MAJ:MIN,FSTYPE -M / | tail -n 1)
+  p=$(readlink -f "/sys/dev/block/$1"); d=${p%/*}
+  if [ -e "$p/partition" ]; then
+    printf 'root\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$2" "${p##*/}" "${d##*/}" "$(cat "$p/partition")" \
+      "$(cat "$p/start")" "$(cat "$p/size")" "$(cat "$d/size")" "$(cat "$d"/*/start | xargs)" "$(extent "/dev/${p##*/}")"
+  else
+    printf 'root\t%s\n' "$2"
+  fi
 }
 mounted() { for p; do n=$(findmnt -rno MAJ:MIN -M "$p" | tail -n 1); [ -n "$n" ] && printf 'mount\t%s\t%s\n' "$p" "$n"; done; }
 """
 _ALWAYS = r"""
+root
 command -v cloud-init >/dev/null && printf 'cloud-init\n'
 tail -n +2 /proc/swaps 2>/dev/null | while read -r name _; do printf 'swap\t%s\n' "$name"; done
 awk '$1 !~ /^#/ && $3 == "swap" { print "swap\t/etc/fstab:" $1 }' /etc/fstab 2>/dev/null

@@ -110,6 +110,17 @@ def _answer(path: str, mode: int, kind: str, value: str) -> str:
     return f"file\t{path}\t{mode:o}\troot\t{kind}\t{value}"
 
 
+def _dumpe2fs(blocks: int, *, size: int = 4096) -> str:
+    """The lines of an ext4 that the script picks, as it sends them."""
+    text = f"Block count:              {blocks}\nBlock size:               {size}\nBlocks per group:         {size * 8}\n"
+    return base64.b64encode(text.encode()).decode()
+
+
+def _system_disk(*, total: int = 41943040, size: int = 41680863, blocks: int = 5210107) -> str:
+    """/ as on Debian's cloud image after its first boot: partition 1 behind 14 and 15. Numbers are sectors."""
+    return f"root\text4\tsda1\tsda\t1\t262144\t{size}\t{total}\t262144 2048 8192\t{_dumpe2fs(blocks)}"
+
+
 def converged_lines(settings: Settings, name: str) -> list[str]:
     """What the gathering script prints on a host that is as wanted."""
     node, secret = settings.nodes[name], Secret(PASSWORD)
@@ -133,14 +144,18 @@ def converged_lines(settings: Settings, name: str) -> list[str]:
     chosen = drop_in if server else k3s_files.registering(settings, name)
     texts.append((chosen.path, chosen.mode, chosen.text))
     units = {UNIT[node.role]: "enabled", "swap.target": "masked"}
-    lines = ["cloud-init"]
+    lines = ["cloud-init", _system_disk()]
     for disk in node.data_disks:
         uuid = "5c0c1b2e-0000-4000-8000-000000000001"
         mount = system.mount_unit(disk.mount)
         texts.append((paths.unit(mount), 0o644, system.mount_text(uuid, disk)))
         units[mount] = "enabled"
         tags = base64.b64encode(f"DEVNAME=/dev/sdb\nUUID={uuid}\nTYPE=ext4\n".encode()).decode()
-        lines += [f"disk\t{disk.device}\t/dev/sdb\t8:10\t0\t{tags}\t\t0", f"mount\t{disk.mount}\t8:16"]
+        held = f"{8 << 30}\t{_dumpe2fs((8 << 30) // 4096)}"
+        lines += [
+            f"disk\t{disk.device}\t/dev/sdb\t8:10\t0\t{tags}\t\t0\t{held}",
+            f"mount\t{disk.mount}\t8:16",
+        ]
     lines += [
         _answer(path, mode, "text", base64.b64encode(text.encode()).decode()) for path, mode, text in texts
     ]
@@ -207,6 +222,18 @@ def argocd_lines(settings: Settings) -> list[str]:
     applied = [f"applied\t{item.name}\t{item.sha256}" for item in wanted]
     applied += [f"applied\t{item.name}\t" for item in handover.projects(settings)]
     return [*applied, "workloads", *json.dumps({"items": items}, indent=4).splitlines()]
+
+
+@pytest.fixture
+def dumpe2fs() -> Callable[..., str]:
+    """An ext4 of so many blocks, as the gathering script sends it."""
+    return _dumpe2fs
+
+
+@pytest.fixture
+def system_disk() -> Callable[..., str]:
+    """The gathering script's line about a system disk."""
+    return _system_disk
 
 
 @dataclass

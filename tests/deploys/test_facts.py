@@ -89,10 +89,67 @@ DISKS: dict[str, tuple[str, bool]] = {
 
 @pytest.mark.parametrize(("answer", "empty"), DISKS.values(), ids=DISKS)
 def test_a_disk_is_empty_only_if_all_three_tools_say_so(answer: str, empty: bool) -> None:
-    disk = parse([f"disk\t/dev/data\t/dev/sdb\t8:10\t{answer}"]).disks["/dev/data"]
+    disk = parse([f"disk\t/dev/data\t/dev/sdb\t8:10\t{answer}\t{1 << 30}\t"]).disks["/dev/data"]
     assert disk.empty is empty
     assert disk.majmin == "8:16"
     assert empty or disk.content
+
+
+GIB = 1 << 30
+HELD: dict[
+    str, tuple[int, int, int]
+] = {  # the disk's bytes, its ext4's blocks of 4096 bytes, what it would gain
+    "as large as the disk": (GIB, 262144, 0),
+    "a part of a block left": (GIB + 4095, 262144, 0),
+    "a group without its last block": (GIB + 128 * 2**20 - 4096, 262144, 0),
+    "room for one more group": (GIB + 128 * 2**20, 262144, 128 * 2**20),
+    "twice as large": (2 * GIB, 262144, GIB),
+    "smaller than its file system": (GIB // 2, 262144, 0),
+}
+
+
+@pytest.mark.parametrize(("size", "blocks", "room"), HELD.values(), ids=HELD)
+def test_the_room_on_a_disk_is_counted_in_blocks_and_from_a_whole_group_on(
+    dumpe2fs: Callable[..., str], size: int, blocks: int, room: int
+) -> None:
+    tags = _b64("TYPE=ext4\nUUID=u\n")
+    answer = f"disk\t/dev/data\t/dev/sdb\t8:10\t0\t{tags}\t\t0\t{size}\t{dumpe2fs(blocks)}"
+    assert parse([answer]).disks["/dev/data"].room == room
+
+
+def test_a_disk_without_ext4_has_no_extent() -> None:
+    for said in ("", _b64("Block count: \n"), _b64("Bad magic number: 5\n")):
+        assert parse([f"disk\td\t/dev/sdb\t8:10\t2\t\t\t0\t{GIB}\t{said}"]).disks["d"].extent is None
+
+
+ROOTS: dict[
+    str, tuple[dict[str, int], int, int]
+] = {  # sectors; what the partition and the file system would gain
+    "to the end, with the second GPT behind it": ({}, 0, 0),
+    "1 MiB behind it, which growpart does not take": ({"total": 41943040 + 2048}, 0, 0),
+    "more than 1 MiB behind it": ({"total": 41943040 + 2049}, 2049 * 512, 0),
+    "10 GiB behind it": ({"total": 41943040 + 20971520}, 10 * GIB, 0),
+    "the partition is larger already": ({"blocks": 5210107 - 262144}, 0, GIB + 3584),
+}
+
+
+@pytest.mark.parametrize(("fields", "gain", "room"), ROOTS.values(), ids=ROOTS)
+def test_the_partition_of_the_root_file_system_is_compared_with_its_disk(
+    system_disk: Callable[..., str], fields: dict[str, int], gain: int, room: int
+) -> None:
+    root = parse([system_disk(**fields)]).root
+    assert (root.device, root.disk, root.number) == ("/dev/sda1", "/dev/sda", 1)
+    assert (root.gain, root.room) == (gain, room)
+
+
+def test_a_partition_grows_at_most_to_the_next_one(system_disk: Callable[..., str]) -> None:
+    line = system_disk(total=62914560).replace("262144 2048 8192", "262144 41947103 8192")
+    assert parse([line]).root.gain == 4096 * 512
+
+
+def test_a_root_file_system_that_is_on_no_partition_is_only_named() -> None:
+    root = parse(["root\toverlay"]).root
+    assert (root.filesystem, root.disk, root.gain, root.room) == ("overlay", "", 0, 0)
 
 
 def test_the_cluster_is_read_from_one_answer(settings: Settings, lines_of: Lines) -> None:

@@ -20,7 +20,7 @@ from deploys import k3s_files, kubeconfig, paths, running, system
 from deploys.facts.argocd import ArgoCD, ArgoCDState
 from deploys.facts.cluster import ClusterState, parse
 from deploys.facts.memo import recall
-from deploys.facts.node import Disk, FileState, Node, NodeState, Unit
+from deploys.facts.node import FileState, Node, NodeState, Unit
 from deploys.facts.node import parse as parse_node
 from deploys.operations import argocd, cluster, disks, k3s, node
 from deploys.settings import Settings
@@ -29,7 +29,6 @@ from deploys.token import short
 Machines = Any
 Carry = Callable[..., list[PyinfraCommand]]
 Texts = Callable[[list[PyinfraCommand]], str]
-DISK = "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi2"
 
 
 @pytest.fixture(autouse=True)
@@ -61,10 +60,12 @@ def _steps(settings: Settings, token: Secret, name: str, tmp_path: Path) -> list
         (node.first_boot, {}),
         (node.packages, {"names": system.PACKAGES["node"]}),
         (node.guest_agent, {}),
+        (disks.root_grown, {}),
         (node.modules, {}),
         (node.sysctls, {}),
         (node.swap_off, {}),
         *((disks.mounted, {"disk": disk}) for disk in me.data_disks),
+        *((disks.grown, {"disk": disk}) for disk in me.data_disks),
         (k3s.binary, {}),
         (k3s.server if me.role == "server" else k3s.agent, {"token": token}),
         *([(k3s.rejoining, {"token": token})] if me.role == "server" else []),
@@ -260,61 +261,6 @@ def test_swap_is_turned_off_for_now_and_for_every_boot(
     text = texts(carry_out(machine, node.swap_off, settings=settings))
     assert "mask swap.target && swapoff -a" in text
     assert "/etc/fstab" in text
-
-
-# --- data disks
-
-
-def _with_disk(machine: Any, **fields: Any) -> None:
-    base = Disk("/dev/sdb", "8:16", 2, {}, (), 0)
-    _change(machine, disks={DISK: dataclasses.replace(base, **fields)}, mounts={})
-
-
-FULL = {
-    "another file system": {"probe": 0, "tags": {"TYPE": "xfs", "UUID": "u"}},
-    "a partition table": {"probe": 0, "tags": {"PTTYPE": "gpt"}},
-    "partitions": {"children": 1},
-    "a signature": {"signatures": ("dos",)},
-    "something unreadable": {"probe": 99},
-}
-
-
-@pytest.mark.parametrize("fields", FULL.values(), ids=FULL)
-def test_a_disk_with_anything_on_it_is_never_formatted(
-    machines: Machines, settings: Settings, carry_out: Carry, fields: dict[str, Any]
-) -> None:
-    machine = machines["a1"]
-    _with_disk(machine, **fields)
-    commands = carry_out(machine, disks.mounted, settings=settings, disk=settings.nodes["a1"].data_disks[0])
-    assert [type(command) for command in commands] == [FunctionCommand]
-    assert DISK in machine.logs[-1]
-    assert "nothing on it was touched" in machine.logs[-1]
-
-
-def test_an_absent_disk_is_named(machines: Machines, settings: Settings, carry_out: Carry) -> None:
-    machine = machines["a1"]
-    _change(machine, disks={})
-    carry_out(machine, disks.mounted, settings=settings, disk=settings.nodes["a1"].data_disks[0])
-    assert f"a1: the data disk {DISK} is not there" in machine.logs[-1]
-
-
-def test_an_empty_disk_is_formatted_without_force_and_mounted_by_uuid(
-    machines: Machines, settings: Settings, carry_out: Carry
-) -> None:
-    machine = machines["a1"]
-    converged, unit = machine.answers[NodeState](), paths.unit("var-lib-longhorn.mount")
-    _with_disk(machine)
-    others = {path: file for path, file in converged.files.items() if path != unit}
-    formatted = dataclasses.replace(converged, mounts={}, files=others)
-    machine.answers[NodeState] = iter([machine.answers[NodeState](), formatted, converged]).__next__
-    commands = carry_out(machine, disks.mounted, settings=settings, disk=settings.nodes["a1"].data_disks[0])
-    make, write, mount = (str(command) for command in commands)
-    assert "blkid -p" in make
-    assert "mkfs.ext4 -q" in make
-    assert "-F" not in make
-    assert unit in write
-    assert "/dev/disk/by-uuid/5c0c1b2e" in mount
-    assert "seq 30" in mount
 
 
 # --- K3s

@@ -290,6 +290,54 @@ def _readable_files(desk: Any) -> list[Path]:
     return [path for path in found if path.stat().st_size < 20_000_000]
 
 
+DISKS = 'DataDisk(gib=1, mount="/var/lib/longhorn"),'
+LARGER = 'DataDisk(gib=2, mount="/var/lib/longhorn"), DataDisk(gib=1, mount="/srv/further"),'
+
+
+def _storage(desk: Any, address: str) -> dict[str, str]:
+    """Of an agent: its boot, the bytes of its file system by `df` and by the superblock, and what was left on it."""
+    said = desk.ssh(
+        "demo",
+        address,
+        "cat /proc/sys/kernel/random/boot_id; df --output=size -B1 /var/lib/longhorn | tail -n 1;"
+        " sudo dumpe2fs -h $(findmnt -no SOURCE /var/lib/longhorn) 2>/dev/null | grep '^Block count';"
+        " cat /var/lib/longhorn/kept; findmnt -no FSTYPE /srv/further; true",
+    ).split("\n")
+    return {
+        "boot": said[0],
+        "df": said[1],
+        "blocks": said[2].split()[-1],
+        "kept": said[3],
+        "further": said[4],
+    }
+
+
+def test_a_larger_and_a_further_disk_are_used_after_the_next_deploy_without_a_reboot(desk: Any) -> None:
+    agents = [ADDRESSES["demo-agent-1"], ADDRESSES["demo-agent-2"]]
+    for address in agents:
+        desk.ssh("demo", address, "date +%s%N | sudo tee /var/lib/longhorn/kept")
+    before = [_storage(desk, address) for address in agents]
+    assert {(found["blocks"], found["further"]) for found in before} == {("262144", "")}
+    environment = desk.folder / "bootstrap" / "config" / "demo.py"
+    assert DISKS in environment.read_text()
+    environment.write_text(environment.read_text().replace(DISKS, LARGER))
+
+    desk.inside("rzp-bootstrap", "demo", "-y")
+    planned = _changes(desk.inside("pyinfra", "--dry", "--json", *DEPLOY).stdout)
+    named = {step["name"]: step["hosts_with_change"] for step in planned["plan"]}
+    grown = "Data disk at /var/lib/longhorn is used to its end"
+    assert {name for name, hosts in named.items() if hosts} == {grown, "Data disk at /srv/further", "Agents"}
+    assert sorted(named[grown]) == ["demo-agent-1", "demo-agent-2"]
+    desk.inside("pyinfra", "-y", *DEPLOY)
+
+    after = [_storage(desk, address) for address in agents]
+    for old, new in zip(before, after, strict=True):
+        assert (new["boot"], new["kept"]) == (old["boot"], old["kept"])
+        assert (new["blocks"], new["further"]) == ("524288", "ext4")
+        assert int(new["df"]) > 1.9 * 2**30 > 2**30 > int(old["df"])
+    _unchanged(desk)
+
+
 def test_destroy_asks_for_the_name_and_leaves_nothing(desk: Any) -> None:
     refused = desk.inside("rzp-bootstrap", "destroy", "demo", expect=1).stdout
     assert "--confirm-destroy demo" in refused

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 SOURCE = Path(__file__).parent / "guest"
-EXECUTABLE = ("usr/lib/rzp-lab", "usr/sbin")
+EXECUTABLE = ("usr/lib/rzp-lab", "usr/local/sbin", "usr/sbin")
 WANTED = {
     "sysinit.target": ("rzp-lab-machine.service", "rzp-lab-disks.service", "rzp-lab-disks.path"),
     "multi-user.target": ("qemu-guest-agent.service",),

@@ -18,6 +18,11 @@ def attach(file: Path, *, read_only: bool = False) -> Path:
     return Path(run("losetup", "--find", "--show", *flags, str(file)).strip())
 
 
+def refresh(device: Path) -> None:
+    """The device is as large as its file is by now; whoever has it open sees that at once."""
+    run("losetup", "--set-capacity", str(device))
+
+
 def detach(device: Path) -> None:
     """Return when the device is free. A dead machine's mounts of it end some milliseconds after its processes."""
     backing = Path("/sys/block") / device.name / "loop/backing_file"

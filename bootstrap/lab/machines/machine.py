@@ -46,6 +46,7 @@ class Machine:
         self._layers = layers
         self._network = network
         self._cgroup = Cgroup(())
+        self._data: dict[str, Disk] = {}  # the guest's device → what it is
         self._devices: dict[str, Path] = {}  # the guest's device → the loop device behind it
         self._process: asyncio.subprocess.Process | None = None
         self._boots = 0
@@ -91,13 +92,32 @@ class Machine:
         device = self._devices.pop(CDROM, None)
         if device is None:
             return
-        if init := self._init():
-            script = f"umount --lazy {CDROM} {device}; rm -f {CDROM} {device}"
-            with suppress(LabError):  # the guest is just going down
-                await asyncio.to_thread(
-                    run, "nsenter", f"--target={init}", "--mount", "--pid", "sh", "-c", script
-                )
+        await asyncio.to_thread(self._inside, f"umount --lazy {CDROM} {device}; rm -f {CDROM} {device}")
         await asyncio.to_thread(loop.detach, device)
+
+    async def plug(self, disk: Disk) -> None:
+        """Into a running guest; a disk that it has already is looked at anew, for it may be larger."""
+        await asyncio.to_thread(self._plug, disk)
+
+    def _plug(self, disk: Disk) -> None:
+        if disk.slot in {known.slot for known in self._hardware.disks}:
+            for device in (name for name, known in self._data.items() if known.slot == disk.slot):
+                loop.refresh(self._devices[device])
+            return
+        device = next(name for name in _names() if name not in self._data)
+        node = self._devices[device] = loop.attach(disk.path)
+        self._data[device] = disk
+        self._hardware = replace(self._hardware, disks=(*self._hardware.disks, disk))
+        self._tell_disks()
+        number = node.stat().st_rdev
+        make = f"b {os.major(number)} {os.minor(number)}"
+        self._inside(f"mknod -m 660 {node} {make}; mknod -m 660 {device} {make}")
+
+    def _inside(self, script: str) -> None:
+        """In the guest's mounts; not in one that is just going down."""
+        if init := self._init():
+            with suppress(LabError):
+                run("nsenter", f"--target={init}", "--mount", "--pid", "sh", "-c", script)
 
     async def _press(self, button: int, happened: Callable[[], bool], limit: float) -> bool:
         """An init that is only just starting does not hear the signal, so it is repeated."""
@@ -164,19 +184,25 @@ class Machine:
         return {**plain, "/run/rzp-lab": self._folder / "platform", **self._devices, **own_names}
 
     def _assemble(self) -> None:
-        data = data_disks(self._hardware)
+        self._data = data_disks(self._hardware)
         for name in ("upper", "work", "root", "platform", *(Path(plain).name for plain in container.PLAIN)):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
-        table = "".join(f"{device.removeprefix('/dev/')} {disk.slot}\n" for device, disk in data.items())
-        (self._folder / "platform" / "disks").write_text(table)
+        self._tell_disks()
         self._cgroup = Cgroup.create(self._lab, f"m{self._hardware.vmid}")
         self._network.plug(self._hardware.vmid, self._hardware.nics)
         upper, work, root = (self._folder / name for name in ("upper", "work", "root"))
         mounts.overlay(self._name, lower=self._layers, upper=upper, work=work, point=root)
-        for device, disk in data.items():
+        for device, disk in self._data.items():
             self._devices[device] = loop.attach(disk.path)
         if self._hardware.cdrom:
             self._devices[CDROM] = loop.attach(self._hardware.cdrom, read_only=True)
+
+    def _tell_disks(self) -> None:
+        """What the guest's stand-in for udev goes by."""
+        table = "".join(
+            f"{device.removeprefix('/dev/')} {disk.slot}\n" for device, disk in self._data.items()
+        )
+        (self._folder / "platform" / "disks").write_text(table)
 
     def _kill(self) -> None:
         """When nspawn goes first, its children become the daemon's (process 1 here), which must wait for them."""
@@ -202,4 +228,9 @@ def data_disks(hardware: Hardware) -> dict[str, Disk]:
     disks = sorted(hardware.disks, key=lambda disk: (len(disk.slot), disk.slot))
     if not disks or not disks[0].imported:
         raise LabError(f"VM {hardware.vmid}: no bootable disk")
-    return {f"/dev/sd{chr(ord('b') + index)}": disk for index, disk in enumerate(disks[1:])}
+    return dict(zip(_names(), disks[1:], strict=False))
+
+
+def _names() -> list[str]:
+    """Of the data disks, in a guest."""
+    return [f"/dev/sd{letter}" for letter in "bcdefghijklmnopqrstuvwxyz"]

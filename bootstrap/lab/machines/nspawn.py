@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import socket
     from pathlib import Path
 
-    from bootstrap.lab.backend import Hardware
+    from bootstrap.lab.backend import Disk, Hardware
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +82,10 @@ class Nspawn:
     async def eject(self, vmid: int) -> None:
         if machine := self._on(vmid):
             await machine.eject()
+
+    async def plug(self, vmid: int, disk: Disk) -> None:
+        if machine := self._on(vmid):
+            await machine.plug(disk)
 
     async def erase(self, vmid: int) -> None:
         await self.stop(vmid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from bootstrap.lab.backend import Disk
 from bootstrap.lab.pve.fault import Fault
 from bootstrap.lab.pve.formats import boot_devices, network_card
 from bootstrap.lab.pve.machines import is_cdrom
@@ -186,3 +187,5 @@ async def _exchange_drive(lab: Lab, machine: Machine, key: str) -> None:
         raise _Waits
     if old:
         keep_unused(machine, machine.config[key])
+    volume = lab.storages.existing(machine.node, new["file"])
+    await lab.backend.plug(machine.vmid, Disk(slot=key, path=volume.file, imported=False))

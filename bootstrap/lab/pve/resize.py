@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bootstrap.lab.backend import Disk
 from bootstrap.lab.pve import drives
 from bootstrap.lab.pve.fault import Fault
 from bootstrap.lab.pve.machines import is_cdrom
@@ -37,12 +38,12 @@ async def resize(call: Call) -> Any:
             machine.check_digest(call.params.get("digest", ""))
             if not skips:
                 machine.check_lock()
-            _resize(call, machine, task)
+            await _resize(call, machine, task)
 
     return call.lab.tasks.start(call.node, "resize", str(call.vmid), call.who, work)
 
 
-def _resize(call: Call, machine: Machine, task: Task) -> None:
+async def _resize(call: Call, machine: Machine, task: Task) -> None:
     lab, slot, size = call.lab, call.params["disk"], call.params["size"]
     drive = properties(machine.config.get(slot, ""), "file")
     if not drive:
@@ -58,7 +59,9 @@ def _resize(call: Call, machine: Machine, task: Task) -> None:
     if wanted > now:
         with volume.file.open("r+b") as file:
             file.truncate(wanted)
-        if not lab.backend.running(machine.vmid):
+        if lab.backend.running(machine.vmid):
+            await lab.backend.plug(machine.vmid, Disk(slot=slot, path=volume.file, imported=False))
+        else:
             task.log("Image resized.")
     machine.config[slot] = drives.render({**drive, "size": size_text(wanted)})
     lab.machines.save(machine)

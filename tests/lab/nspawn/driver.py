@@ -43,6 +43,8 @@ async def call(backend: Nspawn, request: dict[str, Any]) -> Any:
             return await backend.stop(vmid)
         case {"eject": vmid}:
             return await backend.eject(vmid)
+        case {"plug": vmid, "slot": slot, "path": path}:
+            return await backend.plug(vmid, Disk(slot=slot, path=Path(path), imported=False))
         case {"erase": vmid}:
             return await backend.erase(vmid)
     raise LabError(f"unknown call {request}")

@@ -11,6 +11,7 @@ import pytest
 
 from bootstrap.errors import LabError
 from bootstrap.lab import control, process
+from bootstrap.lab.machines.command import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,6 +108,23 @@ def test_a_data_disk_has_its_id_and_once_formatted_its_uuid(mounted: Guest) -> N
     assert mounted.says("findmnt -no SOURCE /srv/data") == "/dev/sdb"
 
 
+def test_a_larger_and_a_further_disk_show_in_the_running_guest_and_after_a_reboot(
+    mounted: Guest, until: Callable[..., bool]
+) -> None:
+    guest, further = mounted, DISK.replace("scsi2", "scsi3")
+    sizes = f"sudo blockdev --getsize64 {DISK} {further}"
+    os.truncate(guest.lab.state / "data.raw", 1 << 29)
+    guest.lab.call({"plug": 120, "slot": "scsi2", "path": str(guest.lab.state / "data.raw")})
+    new = sparse(guest.lab.state / "further.raw", 1 << 27)
+    guest.lab.call({"plug": 120, "slot": "scsi3", "path": str(new)})
+    assert until(lambda: guest.ssh(sizes).stdout.split() == [str(1 << 29), str(1 << 27)])
+    guest.says("sudo resize2fs /dev/sdb && test $(df --output=size -m /srv/data | tail -n 1) -gt 400")
+    assert guest.says("cat /srv/data/file") == "kept"
+    assert guest.lab.call({"reboot": 120, "timeout": 20})
+    assert guest.answers()
+    assert guest.says(sizes).split() == [str(1 << 29), str(1 << 27)]
+
+
 def test_a_second_start_is_refused(guest: Guest) -> None:
     with pytest.raises(LabError, match="VM 120 already running"):
         guest.start()
@@ -150,6 +168,9 @@ def test_a_killed_container_is_a_machine_that_is_off(mounted: Guest, until: Call
     guest = mounted
     guest.kill_container()
     assert until(lambda: not guest.lab.running(120))
+    assert not [
+        name for name in ("data.raw", "further.raw") if run("losetup", "-j", str(guest.lab.state / name))
+    ]
     daemon = process.noted(guest.lab.state)[-1].pid
     assert "Z" not in lab_states(daemon), "the daemon is process 1 there and must wait for orphans"
     guest.hardware["cdrom"] = None
