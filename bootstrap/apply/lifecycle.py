@@ -21,7 +21,7 @@ from bootstrap.errors import (
 )
 from bootstrap.fields import FieldChange, Verdict, field_changes, waiting
 from bootstrap.live import Live
-from bootstrap.machine import Machine
+from bootstrap.machine import Machine, seed_iso
 from bootstrap.proxmox import images, machines, read, tasks
 from bootstrap.proxmox.session import Client
 from bootstrap.sshprobe import Prober, fingerprint, same_key
@@ -238,6 +238,6 @@ class Lifecycle:
         if live.running:
             machines.switch_off(self.client, live, partial(say, "shuts down"))
         machines.delete(self.client, live, partial(say, "is deleted"))
-        if live.seed:
+        if live.seed and live.seed.endswith(f"/{seed_iso(live.name)}"):  # another medium is the operator's
             images.delete_volume(self.client, live.node, live.seed)
         return "deleted"

@@ -361,6 +361,16 @@ def test_destroying_leaves_the_image_and_nothing_else(lab: Any) -> None:
     assert lab.observe().vms == ()
 
 
+def test_another_medium_in_the_seeds_drive_outlives_the_machine(lab: Any) -> None:
+    lab.apply(lab.plan())
+    images.upload_seed(lab.client(), "pve1", "local", "rescue.iso", b"mine" * 4096)
+    lab.root().put("/nodes/pve1/qemu/930/config", {"scsi1": "local:iso/rescue.iso,media=cdrom"})
+
+    assert lab.apply(destroy("demo", lab.observe(), lab.machines)).failures == {}
+
+    assert _volumes(lab) == ["local:import/stand-in.qcow2", "local:iso/rescue.iso"]
+
+
 def test_a_surplus_machine_is_deleted_and_then_its_address_is_free(lab: Any) -> None:
     lab.apply(lab.plan())
     plan = lab.plan(lab.machines[:1])
