@@ -93,7 +93,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("flow", "name"), CASES)
-def test_every_fault_at_every_call_is_survived(quick_lab: Lab, flow: str, name: str) -> None:
+def test_every_fault_at_every_call_is_survived(
+    quick_lab: Lab, flow: str, name: str, record_property: Any
+) -> None:
     places = _places(quick_lab, flow)
     wrong = {}
     cases = 0
@@ -105,6 +107,7 @@ def test_every_fault_at_every_call_is_survived(quick_lab: Lab, flow: str, name: 
         if found := _case(quick_lab, flow, rule):
             wrong[f"{method} {path}"] = found
 
+    record_property("cases", cases)
     assert cases >= 3
     assert wrong == {}
 

@@ -109,7 +109,7 @@ def _complaint(rule: Rule | None, name: str, value: Any, text: str) -> str:
 def properties(text: str, default: str = "") -> dict[str, str]:
     """A property string, `a,b=c,d=e`: the part without a key belongs to `default`."""
     values: dict[str, str] = {}
-    for part in filter(None, text.split(",")):
+    for part in filter(str.strip, text.split(",")):
         key, separator, value = part.partition("=")
         values[key if separator else default] = value if separator else part
     return values
