@@ -100,8 +100,11 @@ class _Run:
         done: list[Change] = []
         for kinds in _PHASES:
             changes = [change for change in plan.changes if isinstance(change, kinds)]
-            if Create in kinds and used and (used := self._used_addresses(new)):
-                raise ImpossiblePlan("\n".join(used))
+            if Create in kinds:  # what was to be replaced and is still there is not made a second time
+                new = [machine for machine in new if machine.name not in self.failures]
+                changes = [c for c in changes if not isinstance(c, Create) or c.machine in new]
+                if used and (used := self._used_addresses(new)):
+                    raise ImpossiblePlan("\n".join(used))
             done += self._one_by_one(changes) if Reboot in kinds else self._each(changes)
         return Result(done=tuple(done), failures=self.failures)
 
