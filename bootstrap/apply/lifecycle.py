@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from bootstrap.comparison import taken
@@ -33,7 +33,8 @@ Say = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifecycle:
-    """What every machine's way needs. `seed`: its ISO; `host_key`: the key that it will show; `key_limit`: seconds."""
+    """What every machine's way needs. `seed`: its ISO; `host_key`: the key that it will show; `key_limit`: seconds; `served`:
+    servers whose API answered before their reboot."""
 
     client: Client
     environment: Environment
@@ -42,6 +43,7 @@ class Lifecycle:
     probe: Prober
     wait: bool
     key_limit: float
+    served: set[str] = field(default_factory=set)
 
     def bring_up(self, machine: Machine, known: Live | None, say: Say) -> str:
         """From whatever is there to a machine that runs, answers, and needs its seed no more."""
@@ -145,16 +147,18 @@ class Lifecycle:
         self._settled(planned, say)
         found, _ = read.machine(self.client, planned.node, planned.vmid)
         live = self._still_own(machine, found)
-        if live.running and not waiting(live):
-            return "needs no reboot any more"
-        served = machine.role == "server" and self.probe.answers(machine.address, _API_PORT)
-        if live.running:
+        if machine.role == "server" and self.probe.answers(machine.address, _API_PORT):
+            self.served.add(machine.name)
+        due = not live.running or bool(waiting(live))
+        if live.running and due:
             machines.switch_off(self.client, live, partial(say, "shuts down"))
-        machines.start(self.client, live, partial(say, "starts"))
+        if due:
+            machines.start(self.client, live, partial(say, "starts"))
+        # Also without a start of its own: this may be the second look, after a lost answer, and it may still boot.
         answered = self._reached(machine, say)
-        if served and self.wait:
+        if machine.name in self.served and self.wait:
             self._await_api(machine, say)
-        return answered
+        return answered if due else "needs no reboot any more"
 
     def _await_api(self, machine: Machine, say: Say) -> None:
         say("its API server starts", f"port {_API_PORT} of {machine.address}, at most {self.key_limit:.0f} s")

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from requests import PreparedRequest, ReadTimeout, Response
+from requests.adapters import BaseAdapter
 
 from bootstrap.plan import destroy
 from bootstrap.proxmox import tasks
@@ -63,3 +65,30 @@ def test_a_protected_machine_is_not_replaced_and_the_others_go_on(made: Any, ans
     assert [change.verb for change in result.done] == ["change"]
     assert made.volumes() == before
     made.root().put(f"{AGENT}/config", {"protection": False})
+
+
+def test_a_lost_answer_to_a_reboots_start_does_not_let_the_next_machine_go(made: Any) -> None:
+    class Loses(BaseAdapter):
+        """The start of the server happens, its answer is lost, and the server does not come up."""
+
+        def __init__(self, real: BaseAdapter) -> None:
+            super().__init__()
+            self.real = real
+
+        def send(self, request: PreparedRequest, **options: Any) -> Response:  # type: ignore[override]
+            answer = self.real.send(request, **options)
+            if str(request.url).endswith("/qemu/920/status/start"):
+                made.hosts.key = None
+                raise ReadTimeout("lost")
+            return answer
+
+        def close(self) -> None:
+            self.real.close()
+
+    wanted = tuple(replace(machine, cores=2) for machine in made.machines)
+    plan = made.plan(wanted, reboot=True)
+
+    failures = made.apply(plan, made.client(Loses), key_limit=0.2).failures
+
+    assert "has not shown its host key" in str(failures["demo-server-1"])
+    assert "not rebooted" in str(failures["demo-agent-1"])
