@@ -129,9 +129,10 @@ def parse(vmid: int, node: str, entries: Sequence[dict[str, Any]], *, running: b
         for entry in entries
         if not entry.get("delete")
     }
-    current = _fields({str(entry["key"]): entry["value"] for entry in entries if "value" in entry})
-    fields = _fields(config)
-    drives = {slot: _options(str(value)) for slot, value in config.items() if _DISK_SLOT.match(slot)}
+    now = {str(entry["key"]): entry["value"] for entry in entries if "value" in entry}
+    current, fields = _fields(now), _fields(config)
+    # A disk that is to be taken off at the next start is still there, and would die with the VM.
+    drives = {slot: _options(str(value)) for slot, value in (now | config).items() if _DISK_SLOT.match(slot)}
     seed = drives.get(SEED_SLOT, {})
     volume = seed.get("file") if seed.get("media") == "cdrom" else None
     disks = {slot: options for slot, options in sorted(drives.items()) if options.get("media") != "cdrom"}

@@ -79,6 +79,7 @@ def test_a_lost_answer_to_a_reboots_start_does_not_let_the_next_machine_go(made:
             answer = self.real.send(request, **options)
             if str(request.url).endswith("/qemu/920/status/start"):
                 made.hosts.key = None
+                answer.close()
                 raise ReadTimeout("lost")
             return answer
 

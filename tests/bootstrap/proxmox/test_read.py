@@ -75,7 +75,8 @@ def test_what_is_pending_is_what_it_will_be_and_what_runs_is_kept_beside_it() ->
     live = read.parse(130, "pve1", entries, running=True)
 
     assert (live.fields["cores"], live.running_fields) == (4, {"cores": 1})
-    assert live.disks == {"scsi0": 20, "scsi3": 2}
+    assert live.disks == {"scsi0": 20, "scsi2": 1.5, "scsi3": 2}
+    assert live.volumes["scsi2"] == "local-lvm:vm-130-disk-1"
     assert live.volumes["unused0"] == "vmdata:130/vm-130-disk-2.raw"
 
 
