@@ -68,6 +68,11 @@ class Comparison:
             self.changes.append(Start(machine, live))
         if live.running:
             self._reboot(update)
+        for slot in sorted(live.leaving & {disk.slot for disk in machine.disks}):
+            self.notes.append(
+                f"{machine.name}: {slot} is taken off at its next start, as somebody asked for by hand;"
+                f" to keep it, type on {live.node}: qm set {machine.vmid} --revert {slot}"
+            )
         if live.node != machine.node:
             self.notes.append(
                 f"{machine.name} runs on {live.node} (placed on {machine.node}); it stays there"

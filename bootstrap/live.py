@@ -15,7 +15,8 @@ SEED_SLOT = "scsi1"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
     """A VM as Proxmox shows it, with what waits for its next start. `disks`: slot → GiB; `volumes`: slot → volume, unused ones
-    too; `seed`: volume of the ISO in the seed's slot, None when empty; `running_fields`: those whose running value differs."""
+    too; `taken`: slot → what else is in it, a medium or a disk of unknown size; `leaving`: slots that are
+    empty after the next start; `seed`: volume of the ISO in the seed's slot, None when empty; `running_fields`: those whose running value differs."""
 
     vmid: int
     node: str
@@ -29,6 +30,8 @@ class Live:
     seed: str | None = None
     disks: Mapping[str, float] = field(default_factory=dict)
     volumes: Mapping[str, str] = field(default_factory=dict)
+    taken: Mapping[str, str] = field(default_factory=dict)
+    leaving: frozenset[str] = frozenset()
     fields: Mapping[str, Any] = field(default_factory=dict)
     running_fields: Mapping[str, Any] = field(default_factory=dict)
     net0: str = ""

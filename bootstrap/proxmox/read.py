@@ -20,6 +20,7 @@ from bootstrap.machine import Machine
 from bootstrap.proxmox import images, tasks
 from bootstrap.proxmox.session import Client
 
+_MAC = re.compile(r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$")
 _DISK_SLOT = re.compile(r"^(scsi|virtio|sata|ide|unused)\d+$")
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)([KMGT]?)$")
 _GIB = {"": 2**-30, "K": 2**-20, "M": 2**-10, "G": 1.0, "T": 2.0**10}
@@ -136,6 +137,7 @@ def parse(vmid: int, node: str, entries: Sequence[dict[str, Any]], *, running: b
     seed = drives.get(SEED_SLOT, {})
     volume = seed.get("file") if seed.get("media") == "cdrom" else None
     disks = {slot: options for slot, options in sorted(drives.items()) if options.get("media") != "cdrom"}
+    sizes = {slot: gib(o["size"]) for slot, o in disks.items() if "size" in o and slot[:6] != "unused"}
     return Live(
         vmid=vmid,
         node=node,
@@ -146,11 +148,13 @@ def parse(vmid: int, node: str, entries: Sequence[dict[str, Any]], *, running: b
         lock=config.get("lock"),
         digest=str(config.get("digest", "")),
         seed=None if volume in (None, "none") else volume,
-        disks={slot: gib(o["size"]) for slot, o in disks.items() if "size" in o and slot[:6] != "unused"},
+        disks=sizes,
         volumes={slot: options["file"] for slot, options in disks.items() if "file" in options},
+        taken={slot: options.get("file", "a drive") for slot, options in drives.items() if slot not in sizes},
         fields=fields,
         running_fields={name: value for name, value in current.items() if value != fields[name]},
-        net0=str(config.get("net0", "")),
+        leaving=frozenset(slot for slot in drives if slot not in config),
+        net0=str((now | config).get("net0", "")),
     )
 
 
@@ -180,7 +184,7 @@ def _fields(config: dict[str, Any]) -> dict[str, Any]:
         "onboot": bool(config.get("onboot")),
         "protection": bool(config.get("protection")),
         "serial0": config.get("serial0"),
-        "net0 mac": net.get("virtio", "").upper() or None,
+        "net0 mac": next((value.upper() for value in net.values() if _MAC.match(value)), None),
         "net0 bridge": net.get("bridge"),
         "net0 tag": int(tag) if tag else None,
         "addresses": _remembered(_options(str(config.get("smbios1", "")))),

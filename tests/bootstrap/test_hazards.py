@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from requests import PreparedRequest, ReadTimeout, Response
 from requests.adapters import BaseAdapter
 
+from bootstrap.errors import TaskFailed
+from bootstrap.machine import Disk
 from bootstrap.plan import destroy
-from bootstrap.proxmox import tasks
+from bootstrap.proxmox import images, tasks
 
 AGENT = "/nodes/pve1/qemu/930"
 
@@ -93,3 +96,44 @@ def test_a_lost_answer_to_a_reboots_start_does_not_let_the_next_machine_go(made:
 
     assert "has not shown its host key" in str(failures["demo-server-1"])
     assert "not rebooted" in str(failures["demo-agent-1"])
+
+
+def test_a_slot_that_holds_something_else_is_shown_and_not_overwritten(made: Any) -> None:
+    images.upload_seed(made.root(), "pve1", "local", "tools.iso", b"tools" * 4096)
+    _put(made, AGENT, scsi5="local:iso/tools.iso,media=cdrom")
+    agent = made.machines[1]
+    disks = (*agent.disks, Disk(slot="scsi5", storage="vmdata", gib=2, mount="/srv"))
+    before = made.root().get(f"{AGENT}/pending")
+
+    plan = made.plan((made.machines[0], replace(agent, disks=disks)))
+    made.apply(plan)
+
+    assert [change.verb for change in plan.changes] == ["differs"]
+    assert "scsi5: local:iso/tools.iso → 2 GiB" in str(plan.changes[0])
+    assert made.root().get(f"{AGENT}/pending") == before
+
+
+def test_a_disk_that_somebody_takes_off_at_the_next_start_is_told_and_no_empty_one_put_in_its_place(
+    made: Any,
+) -> None:
+    _put(made, AGENT, hotplug="network")
+    with suppress(TaskFailed):
+        _put(made, AGENT, delete="scsi2")
+
+    plan = made.plan()
+
+    assert plan.changes == ()
+    assert "scsi2 is taken off at its next start" in plan.notes[0]
+    assert "qm set 930 --revert scsi2" in plan.notes[0]
+
+
+def test_a_missing_card_comes_back_with_the_address_that_the_guest_knows(made: Any) -> None:
+    before = made.root().get(f"{AGENT}/config")["net0"]
+    _put(made, AGENT, delete="net0")
+
+    plan = made.plan()
+    assert [change.verb for change in plan.changes] == ["change"]
+    assert made.apply(plan).failures == {}
+
+    assert made.root().get(f"{AGENT}/config")["net0"] == before
+    assert made.plan().changes == ()

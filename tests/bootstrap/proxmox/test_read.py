@@ -89,7 +89,7 @@ def test_what_is_pending_is_what_it_will_be_and_what_runs_is_kept_beside_it() ->
         ("memory", "current=2048", "memory", 2048),
         ("net0", "virtio=bc:24:11:00:01:20,bridge=vmbr1,firewall=1,tag=7", "net0 tag", 7),
         ("net0", "virtio=bc:24:11:00:01:20,bridge=vmbr1,firewall=1,tag=7", "net0 mac", "BC:24:11:00:01:20"),
-        ("net0", "e1000=BC:24:11:00:01:20,bridge=vmbr1", "net0 mac", None),
+        ("net0", "e1000=bc:24:11:00:01:20,bridge=vmbr1", "net0 mac", "BC:24:11:00:01:20"),
         ("protection", 1, "protection", True),
     ],
 )
