@@ -145,8 +145,7 @@ class Lifecycle:
     def reboot(self, machine: Machine, planned: Live, say: Say) -> str:
         """Off and on again; a server whose API answered has to answer again before the next machine's turn."""
         self._settled(planned, say)
-        found, _ = read.machine(self.client, planned.node, planned.vmid)
-        live = self._still_own(machine, found)
+        live = self._still_own(machine, self._now(planned))
         if machine.role == "server" and self.probe.answers(machine.address, _API_PORT):
             self.served.add(machine.name)
         due = not live.running or bool(waiting(live))
@@ -173,8 +172,12 @@ class Lifecycle:
 
     def _own(self, machine: Machine, planned: Live) -> Live:
         """As it is now, with its digest; power is the plan's."""
-        live, _ = read.machine(self.client, planned.node, planned.vmid, running=planned.running)
-        return self._still_own(machine, live)
+        return self._still_own(machine, self._now(planned, running=planned.running))
+
+    def _now(self, planned: Live, *, running: bool | None = None) -> Live | None:
+        """It may have been moved to another node since the plan."""
+        live, _ = read.machine(self.client, planned.node, planned.vmid, running=running)
+        return live or read.find(self.client, planned.vmid)[0]
 
     def _still_own(self, machine: Machine, live: Live | None) -> Live:
         if live is None or live.missing_proofs(self.environment.name, machine.name):
@@ -223,7 +226,7 @@ class Lifecycle:
     def delete(self, planned: Live, say: Say) -> str:
         """Only what is still the machine that the plan named, and not under protection."""
         self._settled(planned, say)
-        live, _ = read.machine(self.client, planned.node, planned.vmid)
+        live = self._now(planned)
         if live is None:
             return "was gone already"
         if proofs := live.missing_proofs(self.environment.name, planned.name):
@@ -235,7 +238,7 @@ class Lifecycle:
                 f"{live.name} (VMID {live.vmid}) is protected and was not touched; to lift it, type on {live.node}:"
                 f" qm set {live.vmid} --protection 0"
             )
-        if new := sorted(live.volumes.keys() - planned.volumes.keys()):
+        if new := sorted(slot for slot, _ in live.volumes.items() - planned.volumes.items()):
             raise ImpossiblePlan(
                 f"{live.name} (VMID {live.vmid}) got {', '.join(new)} since the plan was made; it was not touched. Run again"
             )
