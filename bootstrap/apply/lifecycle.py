@@ -86,7 +86,7 @@ class Lifecycle:
                 f"{machine.name}: VMID {machine.vmid} was there and is gone; run the command again"
             )
         if proofs := live.missing_proofs(self.environment.name, machine.name):
-            if known is None:
+            if known is None and live.lock != "create":  # else it may be another run's, which needs that seed
                 images.delete_volume(client, machine.node, machines.seed_volume(machine, self.environment))
             raise ImpossiblePlan(taken(machine, live, proofs))
         return live

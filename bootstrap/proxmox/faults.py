@@ -52,7 +52,10 @@ _FIXES = (
         "the node could not fetch image.url; download it yourself and set image.file to the path",
     ),
     (r"protection mode enabled", "lift it on a Proxmox node: qm set VMID --protection 0"),
-    (r"VM is locked \(create\)", "a creation broke off on the node: qm unlock VMID && qm destroy VMID there"),
+    (
+        r"VM is locked \(create\)",
+        "it is being created; if no task does that any more, on the node: qm unlock VMID && qm destroy VMID",
+    ),
     (
         r"got timeout",
         "the storage was busy; run the command again, with a lower proxmox.parallel if it stays so",
