@@ -10,7 +10,7 @@ import pytest
 from requests import PreparedRequest, ReadTimeout, Response
 from requests.adapters import BaseAdapter
 
-from bootstrap.errors import TaskFailed
+from bootstrap.errors import ImpossiblePlan, TaskFailed
 from bootstrap.machine import Disk
 from bootstrap.plan import destroy
 from bootstrap.proxmox import images, tasks
@@ -137,3 +137,18 @@ def test_a_missing_card_comes_back_with_the_address_that_the_guest_knows(made: A
 
     assert made.root().get(f"{AGENT}/config")["net0"] == before
     assert made.plan().changes == ()
+
+
+def test_nothing_is_deleted_when_another_machine_cannot_be_made(made: Any) -> None:
+    made.apply(made.plan(made.machines[:1]))
+    made.hosts.answering = frozenset({machine.address for machine in made.machines})
+    plan = made.plan(replacing=["demo-server-1"])
+    assert [change.verb for change in plan.changes] == ["delete", "create", "create"]
+
+    with pytest.raises(
+        ImpossiblePlan, match=r"demo-agent-1: address 10\.77\.0\.30 already answers"
+    ) as caught:
+        made.apply(plan)
+
+    assert "demo-server-1" not in str(caught.value)
+    assert _powers(made) == {920: True}
