@@ -7,6 +7,7 @@ longer than 30 s, or broke off, while the operation may go on.
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any
@@ -86,7 +87,11 @@ def judge(error: requests.RequestException | None, status: int, reason: str, *, 
 
 
 def is_tls(error: BaseException) -> bool:
-    return isinstance(error, requests.exceptions.SSLError)
+    """A connection that is cut during its handshake (Proxmox restarts its proxy at night) says nothing of certificates."""
+    cut = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+    return isinstance(error, requests.exceptions.SSLError) and not any(
+        isinstance(cause, cut) for cause in _causes(error)
+    )
 
 
 def _unsent(error: requests.RequestException) -> bool:
