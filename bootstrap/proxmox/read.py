@@ -170,13 +170,15 @@ def _fields(config: dict[str, Any]) -> dict[str, Any]:
     memory = _options(str(config.get("memory", "")), "current").get("current")
     agent = _options(str(config.get("agent", "0")), "enabled").get("enabled")
     tag = net.get("tag")
+    chipset = _options(str(config.get("machine", "")), "type").get("type")
     return {
         "cores": config.get("cores"),
         "sockets": config.get("sockets"),
         "description": str(config["description"]).rstrip() if config.get("description") else None,
         "memory": int(memory) if memory else None,
         "cpu": _options(str(config.get("cpu", "")), "cputype").get("cputype") or None,
-        "machine": config.get("machine"),
+        # A version that an operator pinned, or further options, are theirs: it is the same chipset.
+        "machine": re.sub(r"^pc-(q35)-.*", r"\1", chipset) if chipset else None,
         "scsihw": config.get("scsihw"),
         "balloon": config.get("balloon"),
         "ostype": config.get("ostype"),

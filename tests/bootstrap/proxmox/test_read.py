@@ -91,6 +91,9 @@ def test_what_is_pending_is_what_it_will_be_and_what_runs_is_kept_beside_it() ->
         ("net0", "virtio=bc:24:11:00:01:20,bridge=vmbr1,firewall=1,tag=7", "net0 mac", "BC:24:11:00:01:20"),
         ("net0", "e1000=bc:24:11:00:01:20,bridge=vmbr1", "net0 mac", "BC:24:11:00:01:20"),
         ("protection", 1, "protection", True),
+        ("machine", "pc-q35-9.2+pve1", "machine", "q35"),
+        ("machine", "type=q35,viommu=intel", "machine", "q35"),
+        ("machine", "pc-i440fx-9.2", "machine", "pc-i440fx-9.2"),
     ],
 )
 def test_a_value_in_another_notation_is_the_same_value(
