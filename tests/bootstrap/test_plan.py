@@ -380,3 +380,19 @@ def test_the_table_of_verdicts_in_the_docs_names_every_field() -> None:
     table = (Path(__file__).parents[2] / "docs" / "changes.md").read_text()
 
     assert [name for name in VERDICTS if f"`{name}`" not in table] == []
+
+
+def test_what_will_not_be_deleted_is_told_before_the_question(machines: tuple[Machine, ...]) -> None:
+    ours = _live(machines[1])
+    ours = replace(ours, fields={**ours.fields, "protection": True})
+    husk = Live(vmid=139, node="pve1", lock="create")
+
+    plan = destroy("staging", Observed(vms=(ours, husk)), machines)
+
+    assert plan.notes == (
+        "staging-agent-1 is protected and will not be deleted, unless you type on pve1: qm set 130 --protection 0",
+        (
+            "VMID 139 on pve1 is locked by a creation that is not ours, or that broke off; it was not touched."
+            " If it broke off, type there: qm unlock 139 && qm destroy 139"
+        ),
+    )
