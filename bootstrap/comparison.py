@@ -51,7 +51,7 @@ class Comparison:
         if live.lock == "create":
             self.changes.append(Finish(machine, live))
             return
-        unfinished = live.seed is not None or has_seed(machine, live, self.observed)
+        unfinished = live.own_seed is not None or has_seed(machine, live, self.observed)
         differing = tuple(field_changes(machine, live))
         if unfinished:  # finishing brings the system disk to its size
             differing = tuple(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bootstrap.machine import identity, own_tags
+from bootstrap.machine import identity, own_tags, seed_name
 
 # The slot of the seed's cdrom; ejected it stays behind, empty (unplugging is refused while `boot` names it).
 SEED_SLOT = "scsi1"
@@ -35,6 +35,11 @@ class Live:
     fields: Mapping[str, Any] = field(default_factory=dict)
     running_fields: Mapping[str, Any] = field(default_factory=dict)
     net0: str = ""
+
+    @property
+    def own_seed(self) -> str | None:
+        """What is in the seed's drive, when it is its seed and not a medium that somebody put in."""
+        return self.seed if self.seed and self.seed.endswith(f"/{seed_name(self.name)}") else None
 
     def missing_proofs(self, environment: str, name: str) -> list[str]:
         """Which of the proofs of ownership this VM lacks to be machine `name`; empty: it is ours."""

@@ -23,6 +23,11 @@ def own_tags(environment: str) -> frozenset[str]:
     return frozenset({"rzp", f"rzp-{environment}"})
 
 
+def seed_name(name: str) -> str:
+    """File name of a machine's NoCloud ISO."""
+    return f"rzp-{name}.iso"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
     """A disk of a machine. `slot` is Proxmox' key; `mount` is set on data disks."""
@@ -75,7 +80,7 @@ class Machine:
     @property
     def seed_iso(self) -> str:
         """File name of its NoCloud ISO."""
-        return f"rzp-{self.name}.iso"
+        return seed_name(self.name)
 
     @property
     def address_text(self) -> str:

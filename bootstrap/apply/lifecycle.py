@@ -53,11 +53,11 @@ class Lifecycle:
             say(f"its disk grows to {system.gib} GiB", "")
             machines.grow(self.client, live, system)
         if not live.running:
-            if live.seed and known is not None:
+            if live.own_seed and known is not None:
                 # It may be from another day, or deleted by hand.
                 self._upload_seed(machine, live.node, say)
             machines.start(self.client, live, partial(say, "starts"))
-        if live.seed and not self.wait:
+        if live.own_seed and not self.wait:
             return "started; its seed stays in until the next run"
         answered = self._reached(machine, say)
         self._take_seed_out(machine, live.node, say)
@@ -245,6 +245,6 @@ class Lifecycle:
         if live.running:
             machines.switch_off(self.client, live, partial(say, "shuts down"))
         machines.delete(self.client, live, partial(say, "is deleted"))
-        if live.seed:
-            images.delete_volume(self.client, live.node, live.seed)
+        if live.own_seed:
+            images.delete_volume(self.client, live.node, live.own_seed)
         return "deleted"
