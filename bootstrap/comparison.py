@@ -51,7 +51,7 @@ class Comparison:
         if live.lock == "create":
             self.changes.append(Finish(machine, live))
             return
-        unfinished = live.seed is not None or has_seed(machine, live, self.observed)
+        unfinished = live.own_seed is not None or has_seed(machine, live, self.observed)
         differing = tuple(field_changes(machine, live))
         if unfinished:  # finishing brings the system disk to its size
             differing = tuple(
@@ -68,6 +68,11 @@ class Comparison:
             self.changes.append(Start(machine, live))
         if live.running:
             self._reboot(update)
+        for slot in sorted(live.leaving & {disk.slot for disk in machine.disks}):
+            self.notes.append(
+                f"{machine.name}: {slot} is taken off at its next start, as somebody asked for by hand;"
+                f" to keep it, type on {live.node}: qm set {machine.vmid} --revert {slot}"
+            )
         if live.node != machine.node:
             self.notes.append(
                 f"{machine.name} runs on {live.node} (placed on {machine.node}); it stays there"
@@ -97,6 +102,9 @@ class Comparison:
         if not (proofs := live.missing_proofs(self.environment, live.name)):
             self._delete(live, machine)
             return
+        if broken := _broken_off(live):
+            self.notes.append(broken)
+            return
         name = f" {live.name}" if live.name else ""
         self.notes.append(
             f"VMID {live.vmid} on {live.node}{name} is not ours ({'; '.join(proofs)}); it is not touched"
@@ -106,17 +114,19 @@ class Comparison:
         if foreign := foreign_disks(live, machine):
             self.conflicts += foreign
             return
+        if live.fields.get("protection"):
+            self.notes.append(
+                f"{live.name} is protected and will not be deleted, unless you type on {live.node}:"
+                f" qm set {live.vmid} --protection 0"
+            )
         self.changes.append(Delete(live))
         self.notes += advice(live, self.environment) if self.advise else []
 
 
 def taken(machine: Machine, live: Live, proofs: list[str]) -> str:
     """The conflict of a machine whose VMID something else holds."""
-    if live.lock == "create" and not live.name:
-        return (
-            f"VMID {machine.vmid} on {live.node} is locked by a creation that is not ours, or that broke off; it was not"
-            f" touched. If it broke off, type there: qm unlock {machine.vmid} && qm destroy {machine.vmid}"
-        )
+    if broken := _broken_off(live):
+        return broken
     what = (
         f"VM {live.name}"
         if live.kind == "qemu" and live.name
@@ -125,6 +135,16 @@ def taken(machine: Machine, live: Live, proofs: list[str]) -> str:
     return (
         f"VMID {machine.vmid} on {live.node} is taken by {what} that is not ours ({'; '.join(proofs)});"
         f" it was not touched. Move it away, or give {machine.name} another first_vmid"
+    )
+
+
+def _broken_off(live: Live) -> str | None:
+    """What may be left of a creation, ours or not: it shows nothing but its lock."""
+    if live.lock != "create" or live.name:
+        return None
+    return (
+        f"VMID {live.vmid} on {live.node} is locked by a creation that is not ours, or that broke off; it was not"
+        f" touched. If it broke off, type there: qm unlock {live.vmid} && qm destroy {live.vmid}"
     )
 
 

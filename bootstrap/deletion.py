@@ -7,7 +7,9 @@ import re
 from bootstrap.live import Live
 from bootstrap.machine import Machine
 
-_OWNER = re.compile(r":(?:\d+/)?(?:vm|base)-(\d+)-")
+# The last part of a volume's name tells: vmdata:930/NAME, local-lvm:vm-930-disk-0, and after the image that it is a linked clone of
+# (rbd:base-900-disk-0/vm-930-disk-0, vmdata:900/base-900-disk-0.qcow2/930/vm-930-disk-0.qcow2).
+_OWNER = re.compile(r"[:/](?:(\d+)/[^/]+|(?:vm|base)-(\d+)-[^/]+)$")
 _OWN_SLOT = re.compile(r"^scsi\d+$")
 
 
@@ -20,9 +22,10 @@ def foreign_disks(live: Live, machine: Machine | None) -> list[str]:
     known = {disk.slot for disk in machine.disks} if machine else set()
     found = []
     for slot, volume in sorted(live.volumes.items()):
-        owner = _OWNER.search(volume)
+        named = _OWNER.search(volume)
+        owner = named and (named[1] or named[2])
         ours = slot in known or (machine is None and _OWN_SLOT.match(slot))
-        if ours or owner is None or int(owner[1]) != live.vmid:
+        if ours or owner is None or int(owner) != live.vmid:
             continue
         size = f" ({live.disks[slot]:g} GiB)" if slot in live.disks else ""
         found.append(

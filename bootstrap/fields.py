@@ -43,7 +43,8 @@ VERDICTS: dict[str, Verdict] = {
     "net0 mac": Verdict.REPLACE,  # the guest's network configuration names the card by it
     "addresses": Verdict.REPLACE,  # they are in the seed; the VM's SMBIOS data remember what it was made with
 }
-"""All but disks: a missing one is added and a smaller one grows in place; a larger one is only replaced."""
+"""All but disks: a missing one is added and a smaller one grows in place; a larger one is only replaced, and so is what else is
+in its slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,9 @@ class FieldChange:
             return Verdict.NOW
         if self.is_disk:
             return Verdict.REPLACE if self.old is not None and self.old > self.new else Verdict.NOW
-        return VERDICTS[self.field]
+        if self.field == "net0 mac" and self.old is None:
+            return Verdict.NOW  # there is no card; the new one has the address that the guest knows
+        return VERDICTS.get(self.field, Verdict.REPLACE)
 
     @property
     def is_disk(self) -> bool:
@@ -116,7 +119,9 @@ def field_changes(machine: Machine, live: Live) -> Iterable[FieldChange]:
             yield FieldChange(name, old, new, undoes=runs_as_wanted)
     for disk in machine.disks:
         size = live.disks.get(disk.slot)
-        if size != disk.gib:
+        if disk.slot in live.taken:
+            yield FieldChange(disk.slot, live.taken[disk.slot], f"{disk.gib} GiB")
+        elif size != disk.gib:
             yield FieldChange(f"{disk.slot} size", size, disk.gib)
     if machine.role not in live.tags:
         yield FieldChange("tags", ";".join(sorted(live.tags)), ";".join(sorted(live.tags | {*machine.tags})))

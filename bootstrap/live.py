@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bootstrap.machine import identity, own_tags
+from bootstrap.machine import identity, own_tags, seed_name
 
 # The slot of the seed's cdrom; ejected it stays behind, empty (unplugging is refused while `boot` names it).
 SEED_SLOT = "scsi1"
@@ -15,7 +15,8 @@ SEED_SLOT = "scsi1"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
     """A VM as Proxmox shows it, with what waits for its next start. `disks`: slot → GiB; `volumes`: slot → volume, unused ones
-    too; `seed`: volume of the ISO in the seed's slot, None when empty; `running_fields`: those whose running value differs."""
+    too; `taken`: slot → what else is in it, a medium or a disk of unknown size; `leaving`: slots that are
+    empty after the next start; `seed`: volume of the ISO in the seed's slot, None when empty; `running_fields`: those whose running value differs."""
 
     vmid: int
     node: str
@@ -29,9 +30,16 @@ class Live:
     seed: str | None = None
     disks: Mapping[str, float] = field(default_factory=dict)
     volumes: Mapping[str, str] = field(default_factory=dict)
+    taken: Mapping[str, str] = field(default_factory=dict)
+    leaving: frozenset[str] = frozenset()
     fields: Mapping[str, Any] = field(default_factory=dict)
     running_fields: Mapping[str, Any] = field(default_factory=dict)
     net0: str = ""
+
+    @property
+    def own_seed(self) -> str | None:
+        """What is in the seed's drive, when it is its seed and not a medium that somebody put in."""
+        return self.seed if self.seed and self.seed.endswith(f"/{seed_name(self.name)}") else None
 
     def missing_proofs(self, environment: str, name: str) -> list[str]:
         """Which of the proofs of ownership this VM lacks to be machine `name`; empty: it is ours."""

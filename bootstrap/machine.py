@@ -23,7 +23,7 @@ def own_tags(environment: str) -> frozenset[str]:
     return frozenset({"rzp", f"rzp-{environment}"})
 
 
-def seed_iso(name: str) -> str:
+def seed_name(name: str) -> str:
     """File name of a machine's NoCloud ISO."""
     return f"rzp-{name}.iso"
 
@@ -79,7 +79,8 @@ class Machine:
 
     @property
     def seed_iso(self) -> str:
-        return seed_iso(self.name)
+        """File name of its NoCloud ISO."""
+        return seed_name(self.name)
 
     @property
     def address_text(self) -> str:

@@ -7,28 +7,26 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from bootstrap.errors import RzpError
-from bootstrap.journal import folder
+from bootstrap.journal import folder, writable
 
 
 @contextmanager
 def held(environment: str) -> Iterator[None]:
     """Hold the environment's lock; who comes second gets one line. The lock goes with the process that holds it."""
-    place = folder(environment)
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (place / "lock").open("a+") as lock:
+    with writable(folder(environment) / "lock") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
             raise RzpError(
-                f"{environment}: {_holder(lock.read())} is changing it; wait for it to end"
+                f"{environment}: {_holder(lock.read().decode())} is changing it; wait for it to end"
             ) from None
-        lock.truncate(0)
-        lock.write(json.dumps({"pid": os.getpid(), "since": time.strftime("%H:%M:%S")}))
-        lock.flush()
+        with suppress(OSError):  # a full disk: who comes second is not told who was first
+            lock.truncate(0)
+            lock.write(json.dumps({"pid": os.getpid(), "since": time.strftime("%H:%M:%S")}).encode())
         yield
 
 

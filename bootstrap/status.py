@@ -44,7 +44,7 @@ def _row(environment: str, machine: Machine, live: Live | None, observed: Observ
             state, detail = "unfinished", "is being created"
         elif proofs:
             state, detail = "foreign", "; ".join(proofs)
-        elif live.seed is not None or has_seed(machine, live, observed):
+        elif live.own_seed is not None or has_seed(machine, live, observed):
             state, detail = "unfinished", "its seed is still there; run up again"
         else:
             state = "running" if live.running else "stopped"

@@ -15,7 +15,7 @@ ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "project": {"errors"},
     "secrets": {"errors"},
-    "journal": set(),
+    "journal": {"errors"},
     "runlock": {"errors", "journal"},
     "sshprobe": {"errors"},
     "config": {"errors"},

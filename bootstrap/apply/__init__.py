@@ -93,28 +93,34 @@ class _Run:
 
     def carry_out(self, plan: Plan) -> Result:
         new = [change.machine for change in plan.changes if isinstance(change, Create)]
-        # What is deleted first may be what answers now; without waiting, the machines' network may be out of reach.
-        used = self._used_addresses(new) if self.lifecycle.wait else []
-        if used and not plan.deletions:
-            raise ImpossiblePlan("\n".join(used))
+        if not self.lifecycle.wait:
+            new = []  # their network may be out of reach
+        # What is deleted first may be what answers now.
+        freed = [machine for machine in new if _freed(machine, plan)]
+        self._addresses_free([machine for machine in new if machine not in freed])
         done: list[Change] = []
         for kinds in _PHASES:
             changes = [change for change in plan.changes if isinstance(change, kinds)]
-            if Create in kinds and used and (used := self._used_addresses(new)):
-                raise ImpossiblePlan("\n".join(used))
+            if Create in kinds:  # what was to be replaced and is still there is not made a second time
+                changes = [
+                    c for c in changes if not isinstance(c, Create) or _subject(c) not in self.failures
+                ]
+                self._addresses_free([machine for machine in freed if machine.name not in self.failures])
             done += self._one_by_one(changes) if Reboot in kinds else self._each(changes)
         return Result(done=tuple(done), failures=self.failures)
 
-    def _used_addresses(self, wanted: Iterable[Machine]) -> list[str]:
+    def _addresses_free(self, wanted: Iterable[Machine]) -> None:
         asked = [(machine, str(address.ip)) for machine in wanted for address in machine.addresses]
         with ThreadPoolExecutor(max_workers=32) as pool:
             answers = list(pool.map(self.lifecycle.probe.answers, [address for _, address in asked]))
-        return [
+        used = [
             f"{machine.name}: address {address} already answers on port 22, and the machine does not exist yet;"
             f" free the address, or move first_host of {machine.pool}"
             for (machine, address), answer in zip(asked, answers, strict=True)
             if answer
         ]
+        if used:
+            raise ImpossiblePlan("\n".join(used))
 
     def _each(self, changes: list[Change]) -> list[Change]:
         """In parallel, as far as the environment allows. An end by force (Ctrl-C) stops every thread at its next pause."""
@@ -194,6 +200,17 @@ class _Run:
     def _image_needed(self, machine: Machine) -> None:
         if f"image on {machine.node}" in self.failures:
             raise RzpError(f"{machine.name}: not begun, because the image is not on {machine.node}")
+
+
+def _freed(machine: Machine, plan: Plan) -> bool:
+    """Whether a deletion of the plan may free an address of the machine; old ones do not say which they have."""
+    for gone in plan.deletions:
+        remembered = gone.live.fields.get("addresses")
+        if gone.live.name == machine.name or remembered is None:
+            return True
+        if {str(a.ip) for a in machine.addresses} & {part.split("/")[0] for part in remembered.split()}:
+            return True
+    return False
 
 
 def _subject(change: Change) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from bootstrap.comparison import taken
@@ -21,7 +21,7 @@ from bootstrap.errors import (
 )
 from bootstrap.fields import FieldChange, Verdict, field_changes, waiting
 from bootstrap.live import Live
-from bootstrap.machine import Machine, seed_iso
+from bootstrap.machine import Machine
 from bootstrap.proxmox import images, machines, read, tasks
 from bootstrap.proxmox.session import Client
 from bootstrap.sshprobe import Prober, fingerprint, same_key
@@ -33,7 +33,8 @@ Say = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifecycle:
-    """What every machine's way needs. `seed`: its ISO; `host_key`: the key that it will show; `key_limit`: seconds."""
+    """What every machine's way needs. `seed`: its ISO; `host_key`: the key that it will show; `key_limit`: seconds; `served`:
+    servers whose API answered before their reboot."""
 
     client: Client
     environment: Environment
@@ -42,6 +43,7 @@ class Lifecycle:
     probe: Prober
     wait: bool
     key_limit: float
+    served: set[str] = field(default_factory=set)
 
     def bring_up(self, machine: Machine, known: Live | None, say: Say) -> str:
         """From whatever is there to a machine that runs, answers, and needs its seed no more."""
@@ -51,11 +53,11 @@ class Lifecycle:
             say(f"its disk grows to {system.gib} GiB", "")
             machines.grow(self.client, live, system)
         if not live.running:
-            if live.seed and known is not None:
+            if live.own_seed and known is not None:
                 # It may be from another day, or deleted by hand.
                 self._upload_seed(machine, live.node, say)
             machines.start(self.client, live, partial(say, "starts"))
-        if live.seed and not self.wait:
+        if live.own_seed and not self.wait:
             return "started; its seed stays in until the next run"
         answered = self._reached(machine, say)
         self._take_seed_out(machine, live.node, say)
@@ -84,7 +86,7 @@ class Lifecycle:
                 f"{machine.name}: VMID {machine.vmid} was there and is gone; run the command again"
             )
         if proofs := live.missing_proofs(self.environment.name, machine.name):
-            if known is None:
+            if known is None and live.lock != "create":  # else it may be another run's, which needs that seed
                 images.delete_volume(client, machine.node, machines.seed_volume(machine, self.environment))
             raise ImpossiblePlan(taken(machine, live, proofs))
         return live
@@ -143,18 +145,19 @@ class Lifecycle:
     def reboot(self, machine: Machine, planned: Live, say: Say) -> str:
         """Off and on again; a server whose API answered has to answer again before the next machine's turn."""
         self._settled(planned, say)
-        found, _ = read.machine(self.client, planned.node, planned.vmid)
-        live = self._still_own(machine, found)
-        if live.running and not waiting(live):
-            return "needs no reboot any more"
-        served = machine.role == "server" and self.probe.answers(machine.address, _API_PORT)
-        if live.running:
+        live = self._still_own(machine, self._now(planned))
+        if machine.role == "server" and self.probe.answers(machine.address, _API_PORT):
+            self.served.add(machine.name)
+        due = not live.running or bool(waiting(live))
+        if live.running and due:
             machines.switch_off(self.client, live, partial(say, "shuts down"))
-        machines.start(self.client, live, partial(say, "starts"))
+        if due:
+            machines.start(self.client, live, partial(say, "starts"))
+        # Also without a start of its own: this may be the second look, after a lost answer, and it may still boot.
         answered = self._reached(machine, say)
-        if served and self.wait:
+        if machine.name in self.served and self.wait:
             self._await_api(machine, say)
-        return answered
+        return answered if due else "needs no reboot any more"
 
     def _await_api(self, machine: Machine, say: Say) -> None:
         say("its API server starts", f"port {_API_PORT} of {machine.address}, at most {self.key_limit:.0f} s")
@@ -169,8 +172,12 @@ class Lifecycle:
 
     def _own(self, machine: Machine, planned: Live) -> Live:
         """As it is now, with its digest; power is the plan's."""
-        live, _ = read.machine(self.client, planned.node, planned.vmid, running=planned.running)
-        return self._still_own(machine, live)
+        return self._still_own(machine, self._now(planned, running=planned.running))
+
+    def _now(self, planned: Live, *, running: bool | None = None) -> Live | None:
+        """It may have been moved to another node since the plan."""
+        live, _ = read.machine(self.client, planned.node, planned.vmid, running=running)
+        return live or read.find(self.client, planned.vmid)[0]
 
     def _still_own(self, machine: Machine, live: Live | None) -> Live:
         if live is None or live.missing_proofs(self.environment.name, machine.name):
@@ -219,7 +226,7 @@ class Lifecycle:
     def delete(self, planned: Live, say: Say) -> str:
         """Only what is still the machine that the plan named, and not under protection."""
         self._settled(planned, say)
-        live, _ = read.machine(self.client, planned.node, planned.vmid)
+        live = self._now(planned)
         if live is None:
             return "was gone already"
         if proofs := live.missing_proofs(self.environment.name, planned.name):
@@ -231,13 +238,13 @@ class Lifecycle:
                 f"{live.name} (VMID {live.vmid}) is protected and was not touched; to lift it, type on {live.node}:"
                 f" qm set {live.vmid} --protection 0"
             )
-        if new := sorted(live.volumes.keys() - planned.volumes.keys()):
+        if new := sorted(slot for slot, _ in live.volumes.items() - planned.volumes.items()):
             raise ImpossiblePlan(
                 f"{live.name} (VMID {live.vmid}) got {', '.join(new)} since the plan was made; it was not touched. Run again"
             )
         if live.running:
             machines.switch_off(self.client, live, partial(say, "shuts down"))
         machines.delete(self.client, live, partial(say, "is deleted"))
-        if live.seed and live.seed.endswith(f"/{seed_iso(live.name)}"):  # another medium is the operator's
-            images.delete_volume(self.client, live.node, live.seed)
+        if live.own_seed:
+            images.delete_volume(self.client, live.node, live.own_seed)
         return "deleted"

@@ -60,6 +60,10 @@ def up(
 
     `rzp-bootstrap ENV` is short for this. Running it again finishes an interrupted run and otherwise changes nothing.
     """
+    if reboot and no_wait:
+        raise click.UsageError(
+            "--reboot waits for each machine before the next one goes; leave --no-wait out"
+        )
     if dry_run:
         sys.exit(_preview(environment, as_json=False, reboot=reboot, replacing=replacing))
     lab.ensure(environment, machines=not no_wait)

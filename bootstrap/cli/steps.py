@@ -155,6 +155,8 @@ def recorded(session: Session, plan: Plan, verb: str) -> Iterator[None]:
     finally:
         session.journal = None
         journal.close()
+        if journal.fault:
+            console.print(f"{journal.path}: lines are missing: {journal.fault}", style="yellow", markup=False)
 
 
 def _known(seed: Secret | None) -> Secret:

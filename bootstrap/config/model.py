@@ -42,9 +42,9 @@ Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
 
 
 class Model(BaseModel):
-    """Frozen, and an unknown key is an error."""
+    """Frozen, and an unknown key is an error. Space around a text is no part of it; Proxmox cuts it off, too."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
 
 class Subnet(Model, Generic[Net, Address]):

@@ -17,6 +17,7 @@ from bootstrap.errors import InvalidEnvironment
 from bootstrap.secrets import Secret, Secrets
 
 _FULL_TOKEN = re.compile(r"^(?P<user>[^@!=\s]+@[^!=\s]+)!(?P<name>[^!=\s]+)=(?P<secret>\S+)$")
+_SENDABLE = re.compile(r"^[!-~]+$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,12 @@ def _credential(
         if password is None and proxmox.token_name is not None:
             return proxmox.user, proxmox.token_name, secrets.require("proxmox.token")
         return proxmox.user, None, password or secrets.require("proxmox.password")
+    place = "RZP_PROXMOX_TOKEN" if given else "secret proxmox.token"
+    token = Secret(token.reveal().strip())
+    if not _SENDABLE.match(token.reveal()):  # the HTTP library would print it in its complaint
+        raise InvalidEnvironment(
+            [f"{place}: it holds a space or a character that no token has; set it again"]
+        )
     if full := _FULL_TOKEN.match(token.reveal()):
         return full["user"], full["name"], Secret(full["secret"])
     if proxmox.token_name is None:

@@ -7,6 +7,7 @@ longer than 30 s, or broke off, while the operation may go on.
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any
@@ -52,7 +53,10 @@ _FIXES = (
         "the node could not fetch image.url; download it yourself and set image.file to the path",
     ),
     (r"protection mode enabled", "lift it on a Proxmox node: qm set VMID --protection 0"),
-    (r"VM is locked \(create\)", "a creation broke off on the node: qm unlock VMID && qm destroy VMID there"),
+    (
+        r"VM is locked \(create\)",
+        "it is being created; if no task does that any more, on the node: qm unlock VMID && qm destroy VMID",
+    ),
     (
         r"got timeout",
         "the storage was busy; run the command again, with a lower proxmox.parallel if it stays so",
@@ -83,7 +87,11 @@ def judge(error: requests.RequestException | None, status: int, reason: str, *, 
 
 
 def is_tls(error: BaseException) -> bool:
-    return isinstance(error, requests.exceptions.SSLError)
+    """A connection that is cut during its handshake (Proxmox restarts its proxy at night) says nothing of certificates."""
+    cut = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+    return isinstance(error, requests.exceptions.SSLError) and not any(
+        isinstance(cause, cut) for cause in _causes(error)
+    )
 
 
 def _unsent(error: requests.RequestException) -> bool:

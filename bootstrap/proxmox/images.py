@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +112,12 @@ def delete_volume(client: Client, node: str, volid: str) -> None:
     tasks.wait(client, upid, limit=_FILE_LIMIT)
 
 
-def shared(client: Client, environment: Environment, nodes: list[str]) -> bool:
-    """Whether the image storage is one for all nodes; with one node that is not asked."""
-    if len(nodes) < 2:
+def shared(
+    client: Client, environment: Environment, nodes: list[str], unreached: Collection[str] = ()
+) -> bool:
+    """Whether the image storage is one for all nodes; with one node that is not asked. `unreached`: those that are off."""
+    reached = [node for node in nodes if node not in unreached]
+    if len(nodes) < 2 or not reached:
         return False
-    status = client.get(f"/nodes/{nodes[0]}/storage/{environment.proxmox.image_storage}/status")
+    status = client.get(f"/nodes/{reached[0]}/storage/{environment.proxmox.image_storage}/status")
     return bool(status.get("shared"))

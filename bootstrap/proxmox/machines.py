@@ -91,7 +91,7 @@ def change(client: Client, machine: Machine, live: Live, fields: Collection[str]
     wanted = settings(machine) | {"tags": ";".join(sorted(live.tags | {*machine.tags}))}
     asked = {name: value for name, value in wanted.items() if name in fields}
     if any(name.startswith("net0 ") for name in fields):
-        asked["net0"] = _card(machine, live.net0)
+        asked["net0"] = _card(machine, live.net0 or f"virtio={machine.mac}")
     client.put(f"{_path(live)}/config", {**asked, "digest": live.digest})
 
 

@@ -47,7 +47,7 @@ def observe(client: Client, environment: Environment, machines: Sequence[Machine
         images=held,
         seeds=seeds,
         creating=frozenset(int(e["vmid"]) for e, (_, upid) in zip(entries, found, strict=True) if upid),
-        shared=images.shared(client, environment, [node for node in every if node not in nodes.unreached]),
+        shared=images.shared(client, environment, every, nodes.unreached),
         unreached=frozenset(nodes.unreached),
         away={int(e["vmid"]): str(e["node"]) for e in listed if e["node"] in nodes.unreached},
     )

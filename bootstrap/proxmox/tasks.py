@@ -21,6 +21,10 @@ _EARLIER_LIMIT = 900.0
 _LATE = 0.2
 # and the pause between two stays below the 5 s after which the server closes the connection.
 _SLOWEST = 2.0
+# What a run of ours starts. The account may be a person's, too, with consoles that stay open and backups that take hours.
+_OURS = frozenset(
+    "qmcreate qmconfig qmstart qmstop qmshutdown qmdestroy resize imgcopy imgdel download".split()
+)
 
 Waiting = Callable[[str], None]
 
@@ -57,8 +61,9 @@ def _end(client: Client, upid: str, what: str, limit: float) -> str:
 def settle(client: Client, node: str, vmid: int | None = None, waiting: Waiting = lambda _: None) -> None:
     """Wait for what an earlier run of ours has begun, on a VM or on the whole node; how it ends is judged from what is there then."""
     for upid in running(client, node, vmid).values():
-        with suppress(TaskFailed):
-            wait(client, upid, limit=_EARLIER_LIMIT, waiting=waiting)
+        if upid.split(":")[5] in _OURS:
+            with suppress(TaskFailed):
+                wait(client, upid, limit=_EARLIER_LIMIT, waiting=waiting)
 
 
 def running(client: Client, node: str, vmid: int | None = None) -> dict[str, str]:

@@ -418,13 +418,18 @@ def test_a_left_over_seed_is_dropped(lab: Any) -> None:
     assert _converged(lab)
 
 
-def test_another_medium_in_the_seeds_drive_is_not_ejected(lab: Any) -> None:
+def test_another_medium_in_the_seeds_drive_is_not_ejected_and_outlives_the_machine(lab: Any) -> None:
     lab.apply(lab.plan())
+    rescue = "local:iso/rescue.iso"
     images.upload_seed(lab.client(), "pve1", "local", "rescue.iso", b"mine" * 4096)
-    lab.root().put("/nodes/pve1/qemu/930/config", {"scsi1": "local:iso/rescue.iso,media=cdrom"})
+    lab.root().put("/nodes/pve1/qemu/930/config", {"scsi1": f"{rescue},media=cdrom"})
+    assert lab.plan().changes == ()
 
+    images.upload_seed(lab.client(), "pve1", "local", "rzp-demo-agent-1.iso", b"seed" * 4096)
     result = lab.apply(lab.plan())
-
-    assert "holds local:iso/rescue.iso, which is not its seed" in str(result.failures["demo-agent-1"])
+    assert f"holds {rescue}, which is not its seed" in str(result.failures["demo-agent-1"])
     assert isinstance(result.failures["demo-agent-1"], RzpError)
-    assert lab.observe().vms[1].seed == "local:iso/rescue.iso"
+    assert lab.observe().vms[1].seed == rescue
+
+    assert lab.apply(destroy("demo", lab.observe(), lab.machines)).failures == {}
+    assert [volume for volume in _volumes(lab) if volume.endswith(".iso")] == [rescue]

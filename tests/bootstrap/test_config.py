@@ -270,3 +270,9 @@ def test_two_checkouts_have_two_labs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert re.fullmatch(r"/state/rzp-infra/lab-[0-9a-f]{8}", str(lab_folder()))
     monkeypatch.setenv("RZP_LAB_DIR", "/elsewhere")
     assert lab_folder() == Path("/elsewhere")
+
+
+def test_space_around_a_text_is_no_part_of_it_because_proxmox_cuts_it_off(staging: Environment) -> None:
+    pool = Pool.model_validate({**staging.agents[0].model_dump(), "description": "Storage\n"})
+
+    assert pool.description == "Storage"

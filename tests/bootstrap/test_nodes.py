@@ -108,3 +108,20 @@ def test_a_machine_that_was_moved_is_found_where_it_is(production_lab: Lab) -> N
     root.put("/nodes/pve3/qemu/220/config", {"protection": False})
     assert "production-server-1" not in lab.apply(_destroy(lab)).failures
     assert 220 not in [vm.vmid for vm in lab.observe().vms]
+
+
+def test_a_machine_that_is_moved_between_plan_and_apply_is_found_where_it_is(production_lab: Lab) -> None:
+    lab, root = production_lab, production_lab.root()
+    root.put("/nodes/pve1/qemu/230/config", {"protection": False})
+    server = replace(lab.machines[0], description="moved")
+    wanted = (server, *(machine for machine in lab.machines[1:] if machine.vmid != 230))
+    plan = lab.plan(wanted)
+    assert [change.verb for change in plan.changes] == ["change", "delete"]
+    for vmid in (220, 230):
+        asked = {"target": "pve2", "online": True, "with-local-disks": True}
+        tasks.wait(root, root.post(f"/nodes/pve1/qemu/{vmid}/migrate", asked), limit=20)
+
+    assert lab.apply(plan).failures == {}
+
+    assert 230 not in [vm.vmid for vm in lab.observe().vms], "it was not taken for gone"
+    assert lab.plan(wanted).changes == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ import requests
 from requests.adapters import BaseAdapter
 
 from bootstrap.plan import destroy
+from bootstrap.proxmox import images, machines, tasks
+from bootstrap.secrets import Secret
 from tests.bootstrap.conftest import Lab
 
 AGENT = "/nodes/pve1/qemu/930"
@@ -75,3 +78,36 @@ def test_two_destroy_at_once(lab: Lab) -> None:
     assert lab.apply(left).failures == {}
     assert lab.observe().vms == ()
     assert lab.volumes() == lab.expected_volumes(())
+
+
+class Late(BaseAdapter):
+    """Passes calls on; just before its create somebody else's goes in."""
+
+    def __init__(self, real: BaseAdapter, lab: Lab, asked: dict[str, Any]) -> None:
+        super().__init__()
+        self.real, self.winner, self.asked = real, lab.client(), asked
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
+        if request.method == "POST" and str(request.url).endswith("/nodes/pve1/qemu"):
+            self.winner.post("/nodes/pve1/qemu", self.asked)
+        return self.real.send(request, **options)
+
+    def close(self) -> None:
+        self.real.close()
+
+
+def test_who_loses_a_claim_to_another_account_leaves_the_winners_seed(lab: Lab) -> None:
+    machine = lab.machines[0]
+    images.fetch(lab.client(), lab.environment, "pve1", Path())
+    asked = {
+        name: int(value) if isinstance(value, bool) else value
+        for name, value in machines.parameters(machine, lab.environment).items()
+    }
+    other = Secret(lab.endpoint["root_password"])
+    late = lab.client(lambda real: Late(real, lab, asked), user="root@pam", token_name=None, secret=other)
+
+    result = lab.apply(lab.plan((machine,)), late)
+
+    assert "locked by a creation that is not ours" in str(result.failures["demo-server-1"])
+    tasks.settle(lab.client(), "pve1")
+    assert f"local:iso/{machine.seed_iso}" in lab.volumes(), "the winner starts its machine with it"

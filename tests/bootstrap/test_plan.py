@@ -212,13 +212,24 @@ def test_before_a_node_of_a_running_cluster_goes_it_is_said_how_to_drain_it(
 
 
 @pytest.mark.parametrize("slot", ["virtio1", "unused0", "scsi9"])
+@pytest.mark.parametrize(
+    "volume",
+    [
+        "vmdata:130/vm-130-disk-7.raw",
+        "vmdata:130/films.qcow2",
+        "vmdata:900/base-900-disk-0.qcow2/130/vm-130-disk-7.qcow2",
+        "local-lvm:vm-130-disk-7",
+        "tank:base-900-disk-0/vm-130-disk-7",
+        "tank:base-130-disk-7",
+    ],
+)
 def test_a_disk_that_is_not_the_environments_stands_before_a_deletion(
-    machines: tuple[Machine, ...], slot: str
+    machines: tuple[Machine, ...], slot: str, volume: str
 ) -> None:
     live = _live(machines[1])
-    live = replace(live, volumes={**live.volumes, slot: "vmdata:130/vm-130-disk-7.raw"})
+    live = replace(live, volumes={**live.volumes, slot: volume})
     expected = (
-        f"staging-agent-1 (VMID 130) holds {slot}, vmdata:130/vm-130-disk-7.raw, which is not the environment's and would"
+        f"staging-agent-1 (VMID 130) holds {slot}, {volume}, which is not the environment's and would"
         f" die with it; give it to another VM, on pve1: qm disk move 130 {slot} --target-vmid VMID"
     )
 
@@ -229,9 +240,21 @@ def test_a_disk_that_is_not_the_environments_stands_before_a_deletion(
     assert destroyed.changes == replaced.changes == ()
 
 
-def test_a_volume_of_another_vm_is_no_reason_because_proxmox_keeps_it(machines: tuple[Machine, ...]) -> None:
+@pytest.mark.parametrize(
+    "volume",
+    [
+        "local-lvm:vm-999-disk-0",
+        "vmdata:999/films.raw",
+        "tank:base-130-disk-0/vm-999-disk-0",
+        "san:0.0.1.scsi-36001405",
+        "/dev/disk/by-id/ata-films",
+    ],
+)
+def test_a_volume_of_another_vm_or_of_none_is_no_reason_because_proxmox_keeps_it(
+    machines: tuple[Machine, ...], volume: str
+) -> None:
     live = _live(machines[1])
-    live = replace(live, volumes={**live.volumes, "scsi9": "local-lvm:vm-999-disk-0"})
+    live = replace(live, volumes={**live.volumes, "scsi9": volume})
 
     assert destroy("staging", Observed(vms=(live,)), machines).changes == (Delete(live),)
 
@@ -357,3 +380,19 @@ def test_the_table_of_verdicts_in_the_docs_names_every_field() -> None:
     table = (Path(__file__).parents[2] / "docs" / "changes.md").read_text()
 
     assert [name for name in VERDICTS if f"`{name}`" not in table] == []
+
+
+def test_what_will_not_be_deleted_is_told_before_the_question(machines: tuple[Machine, ...]) -> None:
+    ours = _live(machines[1])
+    ours = replace(ours, fields={**ours.fields, "protection": True})
+    husk = Live(vmid=139, node="pve1", lock="create")
+
+    plan = destroy("staging", Observed(vms=(ours, husk)), machines)
+
+    assert plan.notes == (
+        "staging-agent-1 is protected and will not be deleted, unless you type on pve1: qm set 130 --protection 0",
+        (
+            "VMID 139 on pve1 is locked by a creation that is not ours, or that broke off; it was not touched."
+            " If it broke off, type there: qm unlock 139 && qm destroy 139"
+        ),
+    )

@@ -185,3 +185,9 @@ def test_only_a_machine_of_the_environment_can_be_replaced(empty: Any) -> None:
     assert "there is no terminal to ask on; add --confirm-destroy demo" in said
     empty.run(*UP, "--replace", "demo-agent-1", "--confirm-destroy", "demo")
     assert len(empty.api("GET", "/nodes/pve1/qemu", root=True)) == 3
+
+
+def test_rebooting_without_waiting_is_refused(empty: Any) -> None:
+    said = empty.run(*UP, "--reboot", expect=1).stdout
+
+    assert "--reboot waits for each machine before the next one goes; leave --no-wait out" in said

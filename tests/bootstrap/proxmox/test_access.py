@@ -107,3 +107,21 @@ def test_a_ca_file_starts_at_the_project_and_must_exist(
 
 def test_the_secret_is_not_in_the_representation(staging: Environment, secrets: Secrets) -> None:
     assert "stored" not in repr(_access(staging.proxmox, secrets))
+
+
+@pytest.mark.parametrize("written", ["root@pam!lab=canary\r\n", " root@pam!lab=canary"])
+def test_space_around_a_token_is_no_part_of_it(staging: Environment, secrets: Secrets, written: str) -> None:
+    found = _access(staging.proxmox, secrets, {"RZP_PROXMOX_TOKEN": written})
+
+    assert (found.identity, found.secret.reveal()) == ("root@pam!lab", "canary")
+
+
+@pytest.mark.parametrize("written", ["can\rary", "can\nary", "can…ary"])
+def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(
+    staging: Environment, secrets: Secrets, written: str
+) -> None:
+    with pytest.raises(InvalidEnvironment) as caught:
+        _access(staging.proxmox, secrets, {"RZP_PROXMOX_TOKEN": written})
+
+    assert str(caught.value).startswith("RZP_PROXMOX_TOKEN: it holds a space")
+    assert written not in str(caught.value)

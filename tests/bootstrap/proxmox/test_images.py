@@ -101,3 +101,13 @@ def test_whether_a_storage_is_shared_is_asked_only_of_several_nodes(
     assert images.shared(wire.client(), staging, ["pve1"]) is False
     assert wire.requests == []
     assert images.shared(wire.client(), staging, ["pve1", "pve2"]) is True
+
+
+def test_of_two_nodes_the_one_that_is_left_says_whether_the_storage_is_shared(
+    script: Any, reply: Any, staging: Environment
+) -> None:
+    wire = script(reply({"shared": 1}))
+
+    assert images.shared(wire.client(), staging, ["pve1", "pve2"], {"pve1"}) is True
+    assert wire.requests[0].path_url == "/api2/json/nodes/pve2/storage/local/status"
+    assert images.shared(wire.client(), staging, ["pve1", "pve2"], {"pve1", "pve2"}) is False

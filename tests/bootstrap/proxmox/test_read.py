@@ -75,7 +75,8 @@ def test_what_is_pending_is_what_it_will_be_and_what_runs_is_kept_beside_it() ->
     live = configuration.parse(130, "pve1", entries, running=True)
 
     assert (live.fields["cores"], live.running_fields) == (4, {"cores": 1})
-    assert live.disks == {"scsi0": 20, "scsi3": 2}
+    assert live.disks == {"scsi0": 20, "scsi2": 1.5, "scsi3": 2}
+    assert live.volumes["scsi2"] == "local-lvm:vm-130-disk-1"
     assert live.volumes["unused0"] == "vmdata:130/vm-130-disk-2.raw"
 
 
@@ -88,8 +89,11 @@ def test_what_is_pending_is_what_it_will_be_and_what_runs_is_kept_beside_it() ->
         ("memory", "current=2048", "memory", 2048),
         ("net0", "virtio=bc:24:11:00:01:20,bridge=vmbr1,firewall=1,tag=7", "net0 tag", 7),
         ("net0", "virtio=bc:24:11:00:01:20,bridge=vmbr1,firewall=1,tag=7", "net0 mac", "BC:24:11:00:01:20"),
-        ("net0", "e1000=BC:24:11:00:01:20,bridge=vmbr1", "net0 mac", None),
+        ("net0", "e1000=bc:24:11:00:01:20,bridge=vmbr1", "net0 mac", "BC:24:11:00:01:20"),
         ("protection", 1, "protection", True),
+        ("machine", "pc-q35-9.2+pve1", "machine", "q35"),
+        ("machine", "type=q35,viommu=intel", "machine", "q35"),
+        ("machine", "pc-i440fx-9.2", "machine", "pc-i440fx-9.2"),
     ],
 )
 def test_a_value_in_another_notation_is_the_same_value(

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 import requests
+from urllib3 import HTTPSConnectionPool
 from urllib3.connection import HTTPSConnection
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError
 
 from bootstrap.errors import ProxmoxError, UnknownOutcome
 from bootstrap.lab.pve import certificate
@@ -96,6 +97,17 @@ def test_a_read_is_repeated(script: Any, reply: Any, trouble: dict[str, Any] | N
 
     assert wire.client().get("/nodes") == [1]
     assert len(wire.requests) == 2
+
+
+def test_a_connection_that_is_cut_in_its_handshake_is_no_matter_of_certificates(
+    script: Any, reply: Any
+) -> None:
+    cut = MaxRetryError(HTTPSConnectionPool("10.10.0.5"), "/", SSLError(ssl.SSLEOFError(8, "EOF occurred")))
+    wire = script(requests.exceptions.SSLError(cut), reply([1]))
+
+    assert wire.client().get("/nodes") == [1]
+    with pytest.raises(UnknownOutcome):
+        script(requests.exceptions.SSLError(cut)).client().post("/nodes/pve1/qemu")
 
 
 def test_a_read_is_not_repeated_for_ever(script: Any) -> None:

@@ -103,3 +103,14 @@ def test_only_a_running_task_of_our_own_counts(
     wire = script(reply([{"upid": UPID, "type": "qmcreate", "status": "RUNNING", **entry}]))
 
     assert tasks.running(wire.client(), "pve1", 120) == ({"qmcreate": UPID} if ours else {})
+
+
+def test_a_console_or_a_backup_of_the_same_account_is_not_waited_for(script: Any, reply: Any) -> None:
+    kinds = ("vncproxy", "vzdump", "qmigrate")
+    wire = script(
+        reply([{"upid": UPID.replace("qmcreate", kind), "type": kind} for kind in kinds]), reply([])
+    )
+
+    tasks.settle(wire.client(), "pve1")
+
+    assert len(wire.requests) == 1
