@@ -113,7 +113,7 @@ class Differs:
     def __str__(self) -> str:
         return (
             f"{self.machine.name} (VMID {self.machine.vmid}) differs, {ONLY_BY_REPLACEMENT}: {'; '.join(map(str, self.changes))}"
-            f" (--replace {self.machine.name})"
+            f" ({'raise it in the environment, or ' if self.changes[0].is_disk else ''}--replace {self.machine.name})"
         )
 
 

@@ -77,6 +77,12 @@ def diff(
         if vmid not in wanted:
             compared.unseen("a VM", vmid, node)
     compared.changes += _left_over_seeds(machines, observed)
+    servers = [machine.name for machine in machines if machine.role == "server" and machine.name in replacing]
+    if len(servers) > 1:
+        compared.conflicts.append(
+            f"{' and '.join(servers)} cannot be replaced at once: the cluster would lose its majority; name one, and the next"
+            " when the first has joined again"
+        )
     return _plan(compared, before=_fetches(compared.changes, observed, image, image_storage))
 
 

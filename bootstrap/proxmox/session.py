@@ -115,7 +115,7 @@ class Client:
             except (requests.RequestException, ResourceException) as error:
                 verdict, fault = self._fault(error, f"{method} {path}", used, harmless=harmless)
                 self._heard(method, path, began, str(fault))
-                if not self._again(verdict, attempt, used, harmless=harmless):
+                if not self._again(verdict, attempt, used):
                     raise fault from None
         raise fault
 
@@ -125,12 +125,13 @@ class Client:
             seconds = round(time.monotonic() - began, 3)
             self._watch("call", method=method, path=path, seconds=seconds, outcome=outcome, upid=upid)
 
-    def _again(self, verdict: Verdict, attempt: int, used: int, *, harmless: bool) -> bool:
+    def _again(self, verdict: Verdict, attempt: int, used: int) -> bool:
         endpoints = len(self.access.endpoints)
         if verdict is Verdict.UNSENT and attempt < endpoints:
             self._endpoint = (used + 1) % endpoints
             return True
-        patient = verdict is Verdict.BUSY or (verdict is Verdict.UNSENT and harmless and self._reached)
+        # Proxmox' proxy restarts now and then; what never left this machine can be sent again, a write too.
+        patient = verdict is Verdict.BUSY or (verdict is Verdict.UNSENT and self._reached)
         if not patient or attempt >= _ATTEMPTS:
             return False
         self.pause(self.limits.first_pause * 2 ** (attempt - 1))

@@ -146,7 +146,7 @@ def test_what_only_a_replacement_can_change_is_shown_and_left(
     assert [type(change) for change in plan.changes] == [Differs]
     assert plan.applicable == ()
     assert f"staging-server-1 (VMID 120) differs, only by replacement: {said}" in str(plan.changes[0])
-    assert str(plan.changes[0]).endswith("(--replace staging-server-1)")
+    assert str(plan.changes[0]).endswith("--replace staging-server-1)")
 
 
 def test_a_machine_that_does_not_say_its_addresses_is_not_judged_by_them(
@@ -193,6 +193,16 @@ def test_a_named_machine_is_deleted_and_made_anew(machines: tuple[Machine, ...])
 
     assert plan.changes == (FetchImage("pve1", "local", IMAGE), Delete(lives[1]), Create(machines[1]))
     assert plan.deletions == (Delete(lives[1]),)
+
+
+def test_two_servers_are_not_replaced_at_once(production: Environment) -> None:
+    machines = K3sCluster(production).machines
+    lives = Observed(vms=tuple(map(_live, machines)))
+    names = ["production-server-1", "production-server-3"]
+
+    plan = diff("production", machines, lives, image=IMAGE, image_storage="local", replacing=names)
+
+    assert "production-server-1 and production-server-3 cannot be replaced at once" in plan.conflicts[0]
 
 
 def test_before_a_node_of_a_running_cluster_goes_it_is_said_how_to_drain_it(

@@ -141,6 +141,17 @@ def test_a_write_that_never_left_is_no_unknown_outcome(script: Any) -> None:
     assert len(wire.requests) == 1
 
 
+def test_a_write_that_never_left_is_sent_again_when_the_proxy_was_there_before(
+    script: Any, reply: Any
+) -> None:
+    wire = script(reply([]), _refused(), _refused(), reply("made"))
+    client = wire.client()
+    client.get("/nodes")
+
+    assert client.post("/nodes/pve1/qemu") == "made"
+    assert len(wire.requests) == 4
+
+
 def test_of_several_endpoints_the_first_that_answers_is_used(script: Any, reply: Any) -> None:
     wire = script(_refused(), reply("made"), reply("again"))
     client = wire.client(endpoints=("https://10.10.0.5:8006", "https://10.10.0.6:8006"))
