@@ -127,7 +127,7 @@ def carry_out(session: Session, plan: Plan, *, wait: bool) -> None:
                 project=session.project,
             )
     except KeyboardInterrupt:
-        for upid, what in client.waited_for.items():
+        for upid, what in list(client.waited_for.items()):
             console.print(f"goes on in Proxmox: {what} ({upid})", style="yellow", markup=False)
         raise
     if result.failures:
