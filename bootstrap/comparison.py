@@ -93,8 +93,7 @@ class Comparison:
 
     def _replace(self, machine: Machine, live: Live) -> None:
         """Deleted, then made anew in its place."""
-        self._delete(live, machine)
-        if not self.conflicts:
+        if self._delete(live, machine):
             self.changes.append(Create(machine))
 
     def surplus(self, live: Live, machine: Machine | None) -> None:
@@ -110,10 +109,11 @@ class Comparison:
             f"VMID {live.vmid} on {live.node}{name} is not ours ({'; '.join(proofs)}); it is not touched"
         )
 
-    def _delete(self, live: Live, machine: Machine | None) -> None:
+    def _delete(self, live: Live, machine: Machine | None) -> bool:
+        """Whether nothing stands before it."""
         if foreign := foreign_disks(live, machine):
             self.conflicts += foreign
-            return
+            return False
         if live.fields.get("protection"):
             self.notes.append(
                 f"{live.name} is protected and will not be deleted, unless you type on {live.node}:"
@@ -121,6 +121,7 @@ class Comparison:
             )
         self.changes.append(Delete(live))
         self.notes += advice(live, self.environment) if self.advise else []
+        return True
 
 
 def taken(machine: Machine, live: Live, proofs: list[str]) -> str:

@@ -14,9 +14,12 @@ SEED_SLOT = "scsi1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """A VM as Proxmox shows it, with what waits for its next start. `disks`: slot → GiB; `volumes`: slot → volume, unused ones
-    too; `taken`: slot → what else is in it, a medium or a disk of unknown size; `leaving`: slots that are
-    empty after the next start; `seed`: volume of the ISO in the seed's slot, None when empty; `running_fields`: those whose running value differs."""
+    """A VM as Proxmox shows it, with what waits for its next start.
+
+    `disks`: slot → GiB; `volumes`: slot → volume, unused ones too; `taken`: slot → what else is in it, a medium or a disk of
+    unknown size; `leaving`: slots that are empty after the next start; `seed`: volume of the ISO in the seed's slot, None when
+    empty; `running_fields`: those whose running value differs.
+    """
 
     vmid: int
     node: str

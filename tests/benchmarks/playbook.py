@@ -70,21 +70,25 @@ class Playbook:
         return _recap(ran.stdout + ran.stderr, ran.returncode)
 
     def _variables(self) -> dict[str, str]:
-        endpoint = self.lab.endpoint
-        host, _, port = endpoint["url"].removeprefix("https://").partition(":")
-        user, _, token = endpoint["token_id"].partition("!")
-        return {
-            "PATH": f"{Path(self.program).parent}:{os.environ['PATH']}",
-            "HOME": str(self.folder),
-            "LANG": "C.UTF-8",
-            "PROXMOX_HOST": host,
-            "PROXMOX_PORT": port,
-            "PROXMOX_USER": user,
-            "PROXMOX_TOKEN_ID": token,
-            "PROXMOX_TOKEN_SECRET": endpoint["token"],
-            "PROXMOX_VALIDATE_CERTS": "true",
-            "REQUESTS_CA_BUNDLE": str(self.lab.state / "tls.pem"),
-        }
+        return ansible_environment(self.program, self.folder, self.lab.endpoint, self.lab.state)
+
+
+def ansible_environment(program: str, home: Path, endpoint: dict[str, Any], state: Path) -> dict[str, str]:
+    """What aims community.proxmox at a lab, as its token, the certificate checked."""
+    host, _, port = endpoint["url"].removeprefix("https://").partition(":")
+    user, _, token = endpoint["token_id"].partition("!")
+    return {
+        "PATH": f"{Path(program).parent}:{os.environ['PATH']}",
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PROXMOX_HOST": host,
+        "PROXMOX_PORT": port,
+        "PROXMOX_USER": user,
+        "PROXMOX_TOKEN_ID": token,
+        "PROXMOX_TOKEN_SECRET": endpoint["token"],
+        "PROXMOX_VALIDATE_CERTS": "true",
+        "REQUESTS_CA_BUNDLE": str(state / "tls.pem"),
+    }
 
 
 def _variables(machine: Machine, environment: Environment) -> dict[str, Any]:

@@ -195,6 +195,17 @@ def test_a_named_machine_is_deleted_and_made_anew(machines: tuple[Machine, ...])
     assert plan.deletions == (Delete(lives[1]),)
 
 
+def test_a_replacement_is_shown_whole_beside_a_conflict_of_another_machine(
+    machines: tuple[Machine, ...],
+) -> None:
+    foreign, agent = replace(_live(machines[0]), name="nas"), _live(machines[1])
+
+    plan = _with_options(machines[:2], foreign, agent, replacing=["staging-agent-1"])
+
+    assert len(plan.conflicts) == 1
+    assert plan.changes[1:] == (Delete(agent), Create(machines[1]))
+
+
 def test_two_servers_are_not_replaced_at_once(production: Environment) -> None:
     machines = K3sCluster(production).machines
     lives = Observed(vms=tuple(map(_live, machines)))

@@ -53,6 +53,20 @@ def lab(plan: dict[str, Any], start_lab: Callable[[dict[str, Any]], dict[str, An
     return start_lab(plan)
 
 
+@contextlib.contextmanager
+def as_root(endpoint: dict[str, Any], state: Path) -> Iterator[Any]:
+    """The real client library as root@pam with a ticket."""
+    api = ProxmoxAPI(
+        endpoint["url"].removeprefix("https://"),
+        user="root@pam",
+        password=endpoint["root_password"],
+        verify_ssl=str(state / "tls.pem"),
+        timeout=10,
+    )
+    yield api
+    api._store["session"].close()
+
+
 def client(endpoint: dict[str, Any], state: Path) -> Any:
     user, _, token = endpoint["token_id"].partition("!")
     host = endpoint["url"].removeprefix("https://")

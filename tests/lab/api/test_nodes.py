@@ -10,6 +10,7 @@ from proxmoxer import ProxmoxAPI, ResourceException
 
 from bootstrap.lab import faults
 from bootstrap.lab.faults import FaultRule
+from tests.lab.api.conftest import as_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,15 +35,8 @@ def root(
 ) -> Iterator[Any]:
     """The cluster as root@pam sees it."""
     endpoint = start_lab(plan | CLUSTER)
-    api = ProxmoxAPI(
-        endpoint["url"].removeprefix("https://"),
-        user="root@pam",
-        password=endpoint["root_password"],
-        verify_ssl=str(tmp_path / "lab" / "tls.pem"),
-        timeout=10,
-    )
-    yield api
-    api._store["session"].close()
+    with as_root(endpoint, tmp_path / "lab") as api:
+        yield api
 
 
 def iso(name: str) -> io.BytesIO:

@@ -14,6 +14,8 @@ import pytest
 from proxmoxer import ProxmoxAPI
 from proxmoxer.tools import Tasks
 
+from tests.benchmarks.playbook import ansible_environment
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -97,20 +99,7 @@ def play(folder: Path, endpoint: dict[str, Any]) -> dict[str, dict[str, Any]]:
     tasks.append({"name": "keep the answers", "ansible.builtin.copy": kept})
     play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}
     (folder / "play.json").write_text(json.dumps([play]))
-    host, _, port = endpoint["url"].removeprefix("https://").partition(":")
-    user, _, token = endpoint["token_id"].partition("!")
-    variables = {
-        "PATH": f"{Path(PLAYBOOK).parent}:{os.environ['PATH']}",
-        "HOME": str(folder),
-        "LANG": "C.UTF-8",
-        "PROXMOX_HOST": host,
-        "PROXMOX_PORT": port,
-        "PROXMOX_USER": user,
-        "PROXMOX_TOKEN_ID": token,
-        "PROXMOX_TOKEN_SECRET": endpoint["token"],
-        "PROXMOX_VALIDATE_CERTS": "true",
-        "REQUESTS_CA_BUNDLE": str(folder / "lab" / "tls.pem"),
-    }
+    variables = ansible_environment(str(PLAYBOOK), folder, endpoint, folder / "lab")
     command = [PLAYBOOK, "-i", "localhost,", "-e", "ansible_python_interpreter={{ ansible_playbook_python }}"]
     ran = subprocess.run(
         [*command, str(folder / "play.json")],

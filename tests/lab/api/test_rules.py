@@ -8,6 +8,7 @@ import pytest
 from proxmoxer import ProxmoxAPI, ResourceException
 
 from bootstrap.lab.conformance.sandbox import running_lab
+from tests.lab.api.conftest import as_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,15 +20,8 @@ Finish = Any
 @pytest.fixture
 def root(lab: dict[str, Any], tmp_path: Path) -> Iterator[Any]:
     """root@pam with a ticket."""
-    api = ProxmoxAPI(
-        lab["url"].removeprefix("https://"),
-        user="root@pam",
-        password=lab["root_password"],
-        verify_ssl=str(tmp_path / "lab" / "tls.pem"),
-        timeout=10,
-    )
-    yield api
-    api._store["session"].close()
+    with as_root(lab, tmp_path / "lab") as api:
+        yield api
 
 
 @pytest.fixture
