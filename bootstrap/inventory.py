@@ -7,12 +7,13 @@ here is secret. A file is written only when its content differs.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bootstrap import hostkeys
 from bootstrap.cluster import K3sCluster
+from bootstrap.generated import File
+from bootstrap.gitops import Workloads
 from bootstrap.machine import Machine
 from bootstrap.secrets import Secret
 
@@ -21,35 +22,15 @@ _HEADER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class File:
-    """A generated file and whether the one on disk is different."""
-
-    path: Path
-    text: str
-
-    @property
-    def stale(self) -> bool:
-        return not self.path.exists() or self.path.read_text() != self.text
-
-    def write(self) -> bool:
-        """Write when different; True when something was written. A full disk leaves the old file as it was."""
-        if not self.stale:
-            return False
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f"{self.path.name}.new")
-        temporary.write_text(self.text)
-        temporary.replace(self.path)
-        return True
-
-
-def files(cluster: K3sCluster, project: Path, host_key_seed: Secret | None) -> list[File]:
+def files(
+    cluster: K3sCluster, workloads: Workloads, project: Path, host_key_seed: Secret | None
+) -> list[File]:
     """Everything that is generated; without the host-key seed known_hosts is left out."""
     name = cluster.environment.name
     folder = project / "inventories"
     found = [
         File(folder / f"{name}.py", hosts(cluster)),
-        File(folder / "group_data" / f"{name}.py", group_data(cluster)),
+        File(folder / "group_data" / f"{name}.py", group_data(cluster, workloads)),
     ]
     if host_key_seed is not None:
         found.append(File(folder / f"{name}.known_hosts", known_hosts(cluster, host_key_seed)))
@@ -70,7 +51,7 @@ def hosts(cluster: K3sCluster) -> str:
     return text
 
 
-def group_data(cluster: K3sCluster) -> str:
+def group_data(cluster: K3sCluster, workloads: Workloads) -> str:
     """How to reach the hosts, and the dict `rzp` that deploys/settings.py parses."""
     environment = cluster.environment
     text = _HEADER.format(what="Settings", environment=environment.name)
@@ -79,10 +60,10 @@ def group_data(cluster: K3sCluster) -> str:
         text += f'ssh_key = "{environment.access.key_file}"\n'
     text += f'ssh_known_hosts_file = "inventories/{environment.name}.known_hosts"\n'
     text += 'ssh_strict_host_key_checking = "yes"\n\n'
-    return text + f"rzp = {_python(settings(cluster))}\n"
+    return text + f"rzp = {_python(settings(cluster, workloads))}\n"
 
 
-def settings(cluster: K3sCluster) -> dict[str, Any]:
+def settings(cluster: K3sCluster, workloads: Workloads) -> dict[str, Any]:
     """The contract with the deploys: plain values, no secrets."""
     environment = cluster.environment
     k3s = environment.k3s
@@ -91,18 +72,21 @@ def settings(cluster: K3sCluster) -> dict[str, Any]:
         "nodes": {machine.name: _node(cluster, machine) for machine in (*cluster.servers, *cluster.agents)},
         "k3s": {
             **k3s.pin.model_dump(),
-            "disable": list(k3s.disable),
+            "disable": sorted({*k3s.disable, *workloads.replaced}),
             "cluster_cidr": [str(network) for network in k3s.cluster_cidr],
             "service_cidr": [str(network) for network in k3s.service_cidr],
             "tls_san": list(k3s.tls_san),
             "settings": dict(k3s.settings),
         },
         "argocd": environment.gitops.argocd.model_dump(),
+        "components": [component.name for component in workloads.components],
         "gitops": {
             "repository": environment.gitops.repository,
             "revision": environment.gitops.revision,
             "path": f"kubernetes/clusters/{environment.name}",
             "credential": environment.gitops.credential,
+            "infisical": environment.gitops.infisical is not None,
+            "left_out": list(workloads.left_out),
         },
         "kubeconfig": f"inventories/{environment.name}.kubeconfig",
         "context": f"rzp-{environment.name}",

@@ -94,6 +94,8 @@ class GitOps(Model):
     revision: str
     path: str
     credential: bool = False
+    infisical: bool = False
+    left_out: tuple[str, ...] = ()
 
 
 class Settings(Model):
@@ -103,6 +105,7 @@ class Settings(Model):
     nodes: dict[str, Node]
     k3s: K3s
     argocd: Published
+    components: tuple[str, ...] = ()
     gitops: GitOps
     kubeconfig: str
     context: str

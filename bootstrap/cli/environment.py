@@ -10,7 +10,6 @@ import click
 
 from bootstrap import config, runlock
 from bootstrap import doctor as checks
-from bootstrap import inventory as generated
 from bootstrap import output as outputs
 from bootstrap import status as states
 from bootstrap.cli import lab, steps
@@ -153,7 +152,9 @@ def output(environment: str, name: str | None, as_json: bool) -> None:
 @_env
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when a file is stale.")
 def inventory(environment: str, check: bool) -> None:
-    """Write inventories/ENV.py, its group data and known_hosts, where they differ."""
+    """Write what follows from the environment, where it differs: inventories/ENV.py, its group data, known_hosts, and
+    kubernetes/clusters/ENV, which Argo CD reads from Git: commit and push it.
+    """
     session = Session.open(environment, ready=False)
     if faults := config.unpinned(session.environment):
         raise InvalidEnvironment(faults)
@@ -161,7 +162,7 @@ def inventory(environment: str, check: bool) -> None:
         steps.write_inventory(session)
         return
     seed, why = steps.seed_if_readable(session)
-    stale = [file.path for file in generated.files(session.cluster, session.project, seed) if file.stale]
+    stale = [file.path for file in session.generated(seed) if file.stale]
     if seed is None:
         click.echo(f"known_hosts was not checked: {why}")
     if stale:

@@ -12,12 +12,14 @@ from typing import Any
 
 import click
 
-from bootstrap import config, project
+from bootstrap import config, gitops, inventory, project
 from bootstrap.apply.event import Event, Report
 from bootstrap.cluster import K3sCluster
 from bootstrap.config import demo
 from bootstrap.config.base import Environment
 from bootstrap.errors import InvalidEnvironment, LabError, SecretsError
+from bootstrap.generated import File
+from bootstrap.gitops import Workloads
 from bootstrap.journal import Journal
 from bootstrap.proxmox.session import Client, connect
 from bootstrap.secrets import Secret, Secrets
@@ -58,6 +60,19 @@ class Session:
     @cached_property
     def cluster(self) -> K3sCluster:
         return K3sCluster(self.environment)
+
+    @cached_property
+    def workloads(self) -> Workloads:
+        """What the cluster runs, by the tree; the demo's as it is committed, without what a running lab says."""
+        lab = self.environment.source == "lab"
+        return Workloads.of(demo.build({}) if lab else self.environment, self.project)
+
+    def generated(self, seed: Secret | None) -> list[File]:
+        """Every file that follows from the environment; known_hosts only with the host-key seed."""
+        return [
+            *inventory.files(self.cluster, self.workloads, self.project, seed),
+            *gitops.files(self.workloads, self.project),
+        ]
 
     @cached_property
     def secrets(self) -> Secrets:

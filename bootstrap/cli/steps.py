@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 import click
 
 from bootstrap import cloudinit, hostkeys
-from bootstrap import inventory as generated
 from bootstrap.apply import apply
 from bootstrap.cli.render import console, progress, show_failures
 from bootstrap.cli.session import Session
@@ -178,7 +177,7 @@ def write_inventory(session: Session) -> None:
     seed, why = seed_if_readable(session)
     if seed is None:
         console.print(f"known_hosts was not written: {why}", style="yellow", markup=False)
-    for file in generated.files(session.cluster, session.project, seed):
+    for file in session.generated(seed):
         name = file.path.relative_to(session.project)
         if file.write():
             console.print(f"wrote {name}", markup=False)

@@ -9,7 +9,7 @@ import importlib
 import pkgutil
 import traceback
 from collections.abc import Iterable
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from bootstrap.config.base import Environment
 from bootstrap.errors import InvalidEnvironment
 
-_PARTS = frozenset({"model", "software", "base", "pins", "site"})
+_PARTS = frozenset({"model", "software", "ingress", "components", "base", "pins", "site"})
 # RFC 5737 and RFC 3849: addresses for documentation; RFC 2606 and RFC 6761: names for it.
 _DOCUMENTATION = tuple(
     map(ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"))
@@ -72,7 +72,11 @@ def _place(error: Exception) -> str:
     frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     ours = [(path.name, line) for path, line in frames if path.parent == Path(__file__).parent]
     name, line = next(
-        (f for f in reversed(ours) if f[0] not in ("__init__.py", "model.py", "software.py", "base.py")),
+        (
+            f
+            for f in reversed(ours)
+            if f[0] not in ("__init__.py", "model.py", "software.py", "ingress.py", "base.py")
+        ),
         ours[-1],
     )
     return f"bootstrap/config/{name}:{line}"
@@ -108,15 +112,15 @@ def clashes(environments: list[Environment]) -> list[str]:
                 faults.append(
                     f"{one.name}.vmids and {other.name}.vmids both hold {first}-{last}; move one range"
                 )
-            shared = sorted(_addresses(one) & _addresses(other), key=str)
-            faults += [
-                f"{one.name} and {other.name} both use address {a}; move first_host in one of them"
-                for a in shared
-            ]
+            if shared := sorted(_addresses(one) & _addresses(other), key=int):
+                more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
+                faults.append(
+                    f"{one.name} and {other.name} both use address {shared[0]}{more}; move first_host or ingress.pool"
+                )
     return faults
 
 
-def _addresses(environment: Environment) -> set[object]:
+def _addresses(environment: Environment) -> set[IPv4Address | IPv6Address]:
     return {address for host in environment.host_owners() for address in environment.addresses(host)}
 
 
@@ -169,7 +173,10 @@ def _site_values(environment: Environment) -> Iterable[tuple[str, str]]:
         yield "NETWORK.ipv6.network", str(network.ipv6.network)
     yield from (("NETWORK.dns", str(server)) for server in network.dns)
     yield "NETWORK.search_domain", network.search_domain or ""
+    yield "DOMAIN", environment.ingress.domain
     yield "GIT_REPOSITORY", environment.gitops.repository
+    if environment.gitops.infisical:
+        yield "INFISICAL.host", environment.gitops.infisical.host
 
 
 def _is_documentation(value: str) -> bool:

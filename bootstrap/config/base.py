@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from bootstrap.config.ingress import Ingress
 from bootstrap.config.model import Access, Hostname, Model, Network, Pool, Proxmox, ServerPool, Vm
 from bootstrap.config.software import GitOps, Image, K3s
 
@@ -25,6 +26,7 @@ class Environment(Model):
     agents: tuple[Pool, ...] = ()
     machines: tuple[Vm, ...] = ()
     k3s: K3s
+    ingress: Ingress
     gitops: GitOps
     protection: bool = False
     timezone: str = "Etc/UTC"
@@ -56,6 +58,8 @@ class Environment(Model):
                 owners.setdefault(pool.first_host + index, []).append(f"{pool.name}-{index + 1}")
         for machine in self.machines:
             owners.setdefault(machine.host, []).append(machine.name)
+        for host in self.ingress.hosts:
+            owners.setdefault(host, []).append("ingress.pool")
         return owners
 
     def names(self) -> list[str]:
@@ -111,24 +115,33 @@ def _host_faults(env: Environment) -> list[str]:
         who = " and ".join(owners)
         if len(owners) > 1:
             faults.append(
-                f"host number {host} ({env.network.ipv4.network}) is asked for by {who}; move first_host of one"
+                f"host number {host} ({env.network.ipv4.network}) is asked for by {who}; move one of them"
             )
-        if host >= env.network.ipv4.network.num_addresses - 1:
-            faults.append(
-                f"{who}: host number {host} does not fit {env.network.ipv4.network}; lower first_host"
-            )
-            continue
-        if env.network.ipv6 and int(str(host), 16) >= env.network.ipv6.network.num_addresses:
-            faults.append(
-                f"{who}: host number {host} does not fit {env.network.ipv6.network}; lower first_host"
-            )
+        if small := [net for net in _networks(env) if not _fits(host, net)]:
+            faults.append(f"{who}: host number {host} does not fit {small[0]}; lower {_named(who)}")
             continue
         faults += [
-            f"{who}: address {address} is {taken[str(address)]}; move first_host"
+            f"{who}: address {address} is {taken[str(address)]}; move {_named(who)}"
             for address in env.addresses(host)
             if str(address) in taken
         ]
     return faults
+
+
+def _named(who: str) -> str:
+    """The field that a host number is written in."""
+    return who if who == "ingress.pool" else "first_host"
+
+
+def _networks(env: Environment) -> list[IPv4Network | IPv6Network]:
+    return [subnet.network for subnet in (env.network.ipv4, env.network.ipv6) if subnet]
+
+
+def _fits(host: int, network: IPv4Network | IPv6Network) -> bool:
+    """IPv4's last address is the broadcast's; in IPv6 the digits are read as hexadecimal."""
+    if isinstance(network, IPv4Network):
+        return host < network.num_addresses - 1
+    return int(str(host), 16) < network.num_addresses
 
 
 def _foreign_addresses(env: Environment) -> dict[str, str]:

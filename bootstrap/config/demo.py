@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.config.base import Environment
+from bootstrap.config.ingress import Ingress
 from bootstrap.config.model import Access, DataDisk, Network, Pool, Proxmox, ServerPool, Subnet4, Subnet6
 from bootstrap.config.software import GitOps, Image, K3s, Pin
 
@@ -80,6 +81,7 @@ def build(endpoint: dict[str, Any]) -> Environment:
             cluster_cidr=(IPv4Network("10.42.0.0/16"), IPv6Network("fd42:920::/56")),
             service_cidr=(IPv4Network("10.43.0.0/16"), IPv6Network("fd43:920::/112")),
         ),
+        ingress=Ingress(domain="demo.internal", pool=(200, 219)),
         gitops=GitOps(
             repository=repository.get("url") or "http://10.77.0.1/rzp-infra.git",
             revision=repository.get("revision") or "main",

@@ -4,6 +4,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from bootstrap.config import pins, site
 from bootstrap.config.base import Environment
+from bootstrap.config.ingress import Ingress
 from bootstrap.config.model import DataDisk, Pool, ServerPool
 from bootstrap.config.software import GitOps, K3s
 
@@ -34,5 +35,11 @@ environment = Environment(
         cluster_cidr=(IPv4Network("10.42.0.0/16"), IPv6Network("fd42:220::/56")),
         service_cidr=(IPv4Network("10.43.0.0/16"), IPv6Network("fd43:220::/112")),
     ),
-    gitops=GitOps(repository=site.GIT_REPOSITORY, revision=site.GIT_REVISION, argocd=pins.ARGOCD),
+    ingress=Ingress(domain=site.DOMAIN, pool=(140, 159)),
+    gitops=GitOps(
+        repository=site.GIT_REPOSITORY,
+        revision=site.GIT_REVISION,
+        argocd=pins.ARGOCD,
+        infisical=site.INFISICAL,
+    ),
 )

@@ -6,6 +6,7 @@ Both environments may share a Proxmox cluster and a network; host numbers and VM
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from bootstrap.config.model import Access, Network, Proxmox, Subnet4, Subnet6
+from bootstrap.config.software import Infisical
 
 PROXMOX = Proxmox(
     endpoints=("https://192.0.2.10:8006",),
@@ -31,5 +32,11 @@ ACCESS = Access(
 TIMEZONE = "Etc/UTC"
 NTP: tuple[str, ...] = ()
 
+DOMAIN = "home.example"  # production's applications are NAME.DOMAIN, staging's NAME.staging.DOMAIN
+
 GIT_REPOSITORY = "https://git.example/rzp-infra.git"
 GIT_REVISION = "main"
+
+# Infisical(host="https://app.infisical.com", project="…", environment="…"): where the clusters' applications get their
+# secrets from. None: External Secrets runs without a store.
+INFISICAL: Infisical | None = None

@@ -45,10 +45,13 @@ class Image(Model):
 
 
 class K3s(Model):
-    """The cluster. `settings` are further keys of K3s' config.yaml; the deploy checks them against K3s' own list."""
+    """The cluster. `settings` are further keys of K3s' config.yaml; the deploy checks them against K3s' own list.
+
+    `disable`: add-ons of K3s to leave out, beside those that a component of kubernetes/ takes the place of.
+    """
 
     pin: Pin
-    disable: tuple[str, ...] = ("traefik", "servicelb")
+    disable: tuple[str, ...] = ()
     cluster_cidr: tuple[IPv4Network | IPv6Network, ...] = Field(min_length=1, max_length=2)
     service_cidr: tuple[IPv4Network | IPv6Network, ...] = Field(min_length=1, max_length=2)
     tls_san: tuple[str, ...] = ()
@@ -62,6 +65,26 @@ class K3s(Model):
         return value
 
 
+class Chart(Model):
+    """A Helm chart. `sha256` is the digest of its archive, as the repository's index.yaml names it."""
+
+    repository: str = Field(pattern=r"^https://\S+[^/\s]$")
+    name: str
+    version: str | None
+    sha256: Sha256 | None
+
+    def missing(self) -> list[str]:
+        return [name for name, value in self if value is None]
+
+
+class Infisical(Model):
+    """Where External Secrets reads. Its machine identity is the secrets `infisical.client-id` and `infisical.client-secret`."""
+
+    host: str = Field(pattern=r"^https://[^/\s]+$")
+    project: str = Field(min_length=1)
+    environment: str = Field(min_length=1)
+
+
 class GitOps(Model):
     """What Argo CD watches. `credential`: the repository is private, its credential is among the secrets."""
 
@@ -69,6 +92,7 @@ class GitOps(Model):
     revision: str = Field(min_length=1)
     argocd: Pin
     credential: bool = False
+    infisical: Infisical | None = None
 
     @field_validator("repository")
     @classmethod

@@ -55,6 +55,7 @@ def _on_test_site(environment: Environment) -> Environment:
                 search_domain="home.arpa",
             ),
             "access": Access(ssh_keys=(KEY,)),
+            "ingress": environment.ingress.model_copy(update={"domain": "k3s.home.arpa"}),
             "gitops": environment.gitops.model_copy(
                 update={"repository": "https://git.home.arpa/me/rzp-infra.git"}
             ),

@@ -74,6 +74,16 @@ REFUSED = [
         [{"name": "agent-1", "vmid": 139, "host": 60, "cores": 1, "memory_mib": 512}],
         "name staging-agent-1 is given twice",
     ),
+    ("ingress.pool", [30, 40], "host number 30 (10.10.0.0/24) is asked for by agent-1 and ingress.pool"),
+    (
+        "ingress.pool",
+        [250, 260],
+        "ingress.pool: host number 255 does not fit 10.10.0.0/24; lower ingress.pool",
+    ),
+    ("ingress.pool", [1, 9], "ingress.pool: address 10.10.0.1 is the gateway's; move ingress.pool"),
+    ("ingress.pool", [9, 1], "pool 9-1 is empty; write the lower number first"),
+    ("ingress.pool", [1, 300], "holds more than 256 addresses"),
+    ("ingress.domain", "Home", "is no domain; write lower-case labels with dots"),
     ("agents.0.name", "a" * 60, "is longer than 63 characters"),
     ("vmid", 5, "Extra inputs are not permitted"),
 ]
@@ -116,7 +126,9 @@ def test_two_environments_with_the_same_vmids_are_refused(staging: Environment) 
     twin = staging.model_copy(update={"name": "twin"})
     faults = config.clashes([staging, twin])
     assert faults[0] == "staging.vmids and twin.vmids both hold 120-139; move one range"
-    assert "staging and twin both use address 10.10.0.20; move first_host in one of them" in faults
+    assert (
+        "staging and twin both use address 10.10.0.20 and 45 more; move first_host or ingress.pool" in faults
+    )
     assert "staging and staging both name a machine staging-server-1; rename one" in config.clashes(
         [staging, staging]
     )
@@ -132,6 +144,7 @@ def test_the_shipped_values_are_refused_by_field_and_file() -> None:
         "NETWORK.ipv6.network",
         "NETWORK.dns",
         "NETWORK.search_domain",
+        "DOMAIN",
         "GIT_REPOSITORY",
         "ACCESS.ssh_keys",
     }

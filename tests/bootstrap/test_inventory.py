@@ -14,10 +14,13 @@ from bootstrap import config, inventory
 from bootstrap.cluster import K3sCluster
 from bootstrap.config.base import Environment
 from bootstrap.config.demo import build
+from bootstrap.generated import File
+from bootstrap.gitops import Workloads
 from bootstrap.secrets import Secret
 from deploys.settings import Settings
 
 SEED = Secret("canary-seed-of-the-inventory-tests")
+CHECKOUT = Path(__file__).parents[2]
 STAND_IN = {"version": "v1.36.4+k3s1-standin", "url": "http://10.77.0.1:8000/k3s", "sha256": "0" * 64}
 
 
@@ -30,8 +33,12 @@ def cluster(request: pytest.FixtureRequest) -> K3sCluster:
     return K3sCluster(_environment(request.param))
 
 
-def _written(cluster: K3sCluster, project: Path) -> list[inventory.File]:
-    files = inventory.files(cluster, project, SEED)
+def _workloads(cluster: K3sCluster) -> Workloads:
+    return Workloads.of(cluster.environment, CHECKOUT)
+
+
+def _written(cluster: K3sCluster, project: Path) -> list[File]:
+    files = inventory.files(cluster, _workloads(cluster), project, SEED)
     for file in files:
         assert file.write()
     return files
@@ -54,7 +61,7 @@ def test_an_empty_group_is_left_out_because_pyinfra_stumbles_over_it(staging: En
 
 
 def test_the_deploys_accept_the_settings(cluster: K3sCluster) -> None:
-    settings = Settings.model_validate(inventory.settings(cluster))
+    settings = Settings.model_validate(inventory.settings(cluster, _workloads(cluster)))
 
     assert settings.environment == cluster.environment.name
 
@@ -92,26 +99,32 @@ def test_a_file_is_written_only_when_it_differs(cluster: K3sCluster, project: Pa
     files = _written(cluster, project)
     before = [file.path.stat().st_mtime_ns for file in files]
 
-    assert [file.write() for file in inventory.files(cluster, project, SEED)] == [False, False, False]
+    assert [file.write() for file in inventory.files(cluster, _workloads(cluster), project, SEED)] == [
+        False,
+        False,
+        False,
+    ]
     assert [file.path.stat().st_mtime_ns for file in files] == before
 
 
 def test_without_the_seed_known_hosts_is_left_out(cluster: K3sCluster, project: Path) -> None:
-    assert [file.path.suffix for file in inventory.files(cluster, project, None)] == [".py", ".py"]
+    assert [file.path.suffix for file in inventory.files(cluster, _workloads(cluster), project, None)] == [
+        ".py",
+        ".py",
+    ]
 
 
 @pytest.mark.parametrize("name", ["staging", "production"])
 def test_the_committed_inventory_is_up_to_date(name: str, checkout: Path) -> None:
+    cluster = K3sCluster(config.load(name))
     stale = [
-        file.path.name
-        for file in inventory.files(K3sCluster(config.load(name)), checkout, None)
-        if file.stale
+        file.path.name for file in inventory.files(cluster, _workloads(cluster), checkout, None) if file.stale
     ]
 
     assert stale == [], f"run: rzp-bootstrap inventory {name}"
 
 
 def test_the_settings_are_plain_json(cluster: K3sCluster) -> None:
-    settings = inventory.settings(cluster)
+    settings = inventory.settings(cluster, _workloads(cluster))
 
     assert json.loads(json.dumps(settings)) == settings

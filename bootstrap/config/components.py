@@ -1,0 +1,44 @@
+"""The components of the layers core and platform: their order, their charts, and the add-ons of K3s that they replace.
+
+A component runs on a cluster when kubernetes/LAYER/NAME/overlays/ENV exists and its chart's pin is known. Applications (the
+layer apps) are not listed: Argo CD finds them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from bootstrap.config import pins
+from bootstrap.config.model import Hostname, Model
+from bootstrap.config.software import Chart
+
+LAYERS = ("core", "platform")
+
+
+class Component(Model):
+    """`wave`: a component is created when all of lower waves are synced and healthy; core 0-9, platform 10-19.
+
+    `replaces`: the K3s add-on that is disabled where this runs. `filled`: its Secrets whose data it writes itself, so that
+    a difference there is none.
+    """
+
+    layer: Literal["core", "platform"]
+    name: Hostname
+    wave: int = Field(ge=0, le=19)
+    chart: Chart | None = None
+    replaces: str | None = None
+    filled: tuple[str, ...] = ()
+
+
+COMPONENTS = (
+    Component(layer="core", name="argocd", wave=0, filled=("argocd-secret",)),
+    Component(layer="core", name="cert-manager", wave=1, chart=pins.CERT_MANAGER),
+    Component(layer="core", name="metallb", wave=1, chart=pins.METALLB, replaces="servicelb"),
+    Component(layer="core", name="longhorn", wave=1, chart=pins.LONGHORN, replaces="local-storage"),
+    Component(layer="core", name="traefik", wave=2, chart=pins.TRAEFIK, replaces="traefik"),
+    Component(layer="platform", name="priorities", wave=10),
+    Component(layer="platform", name="external-secrets", wave=11, chart=pins.EXTERNAL_SECRETS),
+    Component(layer="platform", name="monitoring", wave=11, chart=pins.MONITORING),
+)
