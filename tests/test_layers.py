@@ -60,7 +60,7 @@ HOMES: dict[str, set[str]] = {
     "urllib3": {"bootstrap/proxmox"},
     "jinja2": {"bootstrap/cloudinit.py", "deploys/templates.py"},
     "pycdlib": {"bootstrap/cloudinit.py"},
-    "yaml": {"bootstrap/cloudinit.py", "bootstrap/gitops.py", "deploys", "bootstrap/lab/standin"},
+    "yaml": {"bootstrap/cloudinit.py", "bootstrap/gitops", "deploys", "bootstrap/lab/standin"},
     "pyrage": {"bootstrap/secrets.py"},
     "paramiko": {"bootstrap/sshprobe.py", "deploys"},
     "cryptography": {"bootstrap/hostkeys.py", "bootstrap/lab"},

@@ -17,11 +17,20 @@ from bootstrap.config.software import Chart
 LAYERS = ("core", "platform")
 
 
+class Ignored(Model):
+    """A field that something in the cluster writes, so that a difference to Git is none; `pointer` is a JSON pointer."""
+
+    group: str = ""
+    kind: str
+    name: str
+    pointer: str
+
+
 class Component(Model):
     """`wave`: a component is created when all of lower waves are synced and healthy; core 0-9, platform 10-19.
 
-    `replaces`: the K3s add-on that is disabled where this runs. `filled`: its Secrets whose data it writes itself, so that
-    a difference there is none.
+    `name` is the name of its folder, of its Application and of its namespace. `replaces`: the K3s add-on that is disabled
+    where this runs.
     """
 
     layer: Literal["core", "platform"]
@@ -29,14 +38,34 @@ class Component(Model):
     wave: int = Field(ge=0, le=19)
     chart: Chart | None = None
     replaces: str | None = None
-    filled: tuple[str, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
 
+
+_BGP_PEERS = Ignored(
+    group="apiextensions.k8s.io",
+    kind="CustomResourceDefinition",
+    name="bgppeers.metallb.io",
+    pointer="/spec/conversion/webhook/clientConfig/caBundle",
+)
 
 COMPONENTS = (
-    Component(layer="core", name="argocd", wave=0, filled=("argocd-secret",)),
+    Component(
+        layer="core",
+        name="argocd",
+        wave=0,
+        ignored=(Ignored(kind="Secret", name="argocd-secret", pointer="/data"),),
+    ),
     Component(layer="core", name="cert-manager", wave=1, chart=pins.CERT_MANAGER),
-    Component(layer="core", name="metallb", wave=1, chart=pins.METALLB, replaces="servicelb"),
-    Component(layer="core", name="longhorn", wave=1, chart=pins.LONGHORN, replaces="local-storage"),
+    Component(
+        layer="core",
+        name="metallb",
+        wave=1,
+        chart=pins.METALLB,
+        replaces="servicelb",
+        ignored=(_BGP_PEERS,),
+    ),
+    # Longhorn's own tools expect this namespace
+    Component(layer="core", name="longhorn-system", wave=1, chart=pins.LONGHORN, replaces="local-storage"),
     Component(layer="core", name="traefik", wave=2, chart=pins.TRAEFIK, replaces="traefik"),
     Component(layer="platform", name="priorities", wave=10),
     Component(layer="platform", name="external-secrets", wave=11, chart=pins.EXTERNAL_SECRETS),

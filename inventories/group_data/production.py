@@ -93,7 +93,7 @@ rzp = {
         "argocd",
         "cert-manager",
         "metallb",
-        "longhorn",
+        "longhorn-system",
         "traefik",
         "priorities",
         "external-secrets",

@@ -63,7 +63,7 @@ rzp = {
         "argocd",
         "cert-manager",
         "metallb",
-        "longhorn",
+        "longhorn-system",
         "traefik",
         "priorities",
         "external-secrets",

@@ -1,11 +1,10 @@
 """Builds the folders of kubernetes/ as kustomize would, from local files alone.
 
 Debian has no kustomize, and the checks must run everywhere. So this knows exactly what the tree uses (resources,
-JSON patches that replace, strategic merges of maps and of lists of named maps) and refuses everything else; where
-there is a kustomize on PATH, test_kustomize.py compares the two.
+components, JSON patches that replace, strategic merges of maps and of lists of named maps, replacements of a host's
+domain) and refuses everything else; where there is a kustomize on PATH, test_kustomize.py compares the two.
 """
 
-import copy
 import functools
 import json
 import os
@@ -18,9 +17,13 @@ import jinja2
 import pytest
 import yaml
 
+from bootstrap import config
+from bootstrap.config import demo
+
 Object = dict[str, Any]
 Build = Callable[[str], list[Object]]
 
+LOCAL = "config.kubernetes.io/local-config"
 KUBERNETES = Path(__file__).resolve().parents[2] / "kubernetes"
 
 # the C loader reads Argo CD's two megabytes in half a second, the Python one in five
@@ -58,7 +61,8 @@ def replace(thing: Any, operation: Object) -> None:
 
 
 def patch(objects: list[Object], change: Any, target: Object | None) -> None:
-    """Apply one patch to all that it aims at; a patch that hits nothing is a fault of the tree."""
+    """Apply one patch to all that it aims at."""
+    named = target is not None  # such a patch may aim at what is not there, as a component's does
     target = target or {"kind": change["kind"], "name": change["metadata"]["name"]}
     assert set(target) <= {"kind", "name"}, f"the built-in build knows no such target: {target}"
     hits = [
@@ -67,9 +71,11 @@ def patch(objects: list[Object], change: Any, target: Object | None) -> None:
         if re.fullmatch(target.get("kind", ".*"), thing["kind"])
         and re.fullmatch(target.get("name", ".*"), thing["metadata"]["name"])
     ]
-    assert hits, f"no object for the patch of {target}"
+    assert hits or named, f"no object for the patch of {target}"
     for thing in hits:
-        if isinstance(change, list):
+        if isinstance(change, dict) and change.get("$patch") == "delete":
+            objects.remove(thing)
+        elif isinstance(change, list):
             for operation in change:
                 replace(thing, operation)
         else:
@@ -78,12 +84,31 @@ def patch(objects: list[Object], change: Any, target: Object | None) -> None:
             thing.update(merge(thing, change | identity | {"metadata": metadata}))
 
 
-def build(folder: Path, manifest: Path | None) -> list[Object]:
-    """The objects of a kustomization. `manifest` stands in for the one remote base."""
+def fill_in(objects: list[Object], replacement: Object) -> None:
+    """The second part of each host's name becomes the cluster's domain."""
+    source = replacement["source"]
+    (value,) = (thing["data"]["domain"] for thing in objects if thing["metadata"]["name"] == source["name"])
+    (target,) = replacement["targets"]
+    assert source["fieldPath"] == "data.domain"
+    assert target["options"] == {"delimiter": ".", "index": 1}
+    assert target["fieldPaths"] == ["spec.rules.*.host", "spec.tls.*.hosts.*"]
+    for thing in (thing for thing in objects if thing["kind"] == target["select"]["kind"]):
+        for rule in thing["spec"]["rules"]:
+            rule["host"] = completed(rule["host"], value)
+        for tls in thing["spec"]["tls"]:
+            tls["hosts"] = [completed(host, value) for host in tls["hosts"]]
+
+
+def completed(host: str, domain: str) -> str:
+    parts = host.split(".")
+    return ".".join([parts[0], domain, *parts[2:]])
+
+
+def accumulate(objects: list[Object], folder: Path, manifest: Path | None) -> None:
+    """Add a kustomization's own objects, then let it work on all that is there (a Component sees its user's)."""
     (kustomization,) = documents((folder / "kustomization.yaml").read_text())
-    unknown = set(kustomization) - {"apiVersion", "kind", "resources", "patches"}
-    assert not unknown, f"{folder}: the built-in build does not know {', '.join(unknown)}"
-    objects: list[Object] = []
+    known = {"apiVersion", "kind", "resources", "components", "patches", "replacements"}
+    assert not set(kustomization) - known, f"{folder}: the built-in build does not know all of its keys"
     for name in kustomization["resources"]:
         if name.startswith("https://"):
             if manifest is None:
@@ -92,9 +117,20 @@ def build(folder: Path, manifest: Path | None) -> list[Object]:
         else:
             path = (folder / name).resolve()
             objects += build(path, manifest) if path.is_dir() else documents(path.read_text())
+    for name in kustomization.get("components", []):
+        accumulate(objects, (folder / name).resolve(), manifest)
     for entry in kustomization.get("patches", []):
         for change in documents((folder / entry["path"]).read_text() if "path" in entry else entry["patch"]):
             patch(objects, change, entry.get("target"))
+    for replacement in kustomization.get("replacements", []):
+        fill_in(objects, replacement)
+    objects[:] = [thing for thing in objects if LOCAL not in thing["metadata"].get("annotations", {})]
+
+
+def build(folder: Path, manifest: Path | None) -> list[Object]:
+    """The objects of a kustomization. `manifest` stands in for the one remote base."""
+    objects: list[Object] = []
+    accumulate(objects, folder, manifest)
     return objects
 
 
@@ -135,14 +171,8 @@ def root() -> Callable[[str], Object]:
 
 
 @pytest.fixture(scope="session")
-def running(built: Build, root: Callable[[str], Object]) -> Build:
-    """What root puts on a cluster: clusters/ENV with the patches that root carries."""
-
-    def objects(cluster: str) -> list[Object]:
-        things = copy.deepcopy(built(f"clusters/{cluster}"))
-        for entry in root(cluster)["spec"]["source"]["kustomize"]["patches"]:
-            (change,) = documents(entry["patch"])
-            patch(things, change, entry["target"])
-        return things
-
-    return objects
+def domains() -> dict[str, str]:
+    """The domain of each cluster, as the environment says."""
+    staging, production = config.load("staging"), config.load("production")
+    environments = (demo.build({}), staging, production)
+    return {environment.name: environment.ingress.domain for environment in environments}

@@ -1,4 +1,4 @@
-"""Paths, names, projects and versions of kubernetes/ fit together."""
+"""Paths, names, namespaces and policies of kubernetes/ fit together. What runs where, and in which order: test_clusters.py."""
 
 import re
 from collections.abc import Callable
@@ -14,18 +14,23 @@ Object = dict[str, Any]
 Build = Callable[[str], list[Object]]
 
 KUBERNETES = Path(__file__).resolve().parents[2] / "kubernetes"
-CLUSTERS = ("demo", "production", "staging")
 LAYERS = ("core", "platform", "apps")
 FOLDERS = [path for layer in LAYERS for path in sorted((KUBERNETES / layer).iterdir())]
-APPS = [path for path in FOLDERS if path.parent.name == "apps"]
+OVERLAYS = [str(path.relative_to(KUBERNETES)) for path in sorted(KUBERNETES.glob("*/*/overlays/*"))]
+APPS = [overlay for overlay in OVERLAYS if overlay.startswith("apps/")]
 KUSTOMIZATIONS = sorted(KUBERNETES.rglob("kustomization.yaml"))
+# The kinds that live in no namespace, of those that are used here.
 NOT_IN_A_NAMESPACE = {
     "Namespace",
     "PriorityClass",
     "ClusterRole",
     "ClusterRoleBinding",
+    "ClusterIssuer",
+    "ClusterSecretStore",
     "CustomResourceDefinition",
 }
+# Their namespace.yaml says what their pods need of the node.
+PRIVILEGED = {"metallb", "longhorn-system", "monitoring"}
 
 
 def named(objects: list[Object], kind: str) -> dict[str, Object]:
@@ -33,22 +38,11 @@ def named(objects: list[Object], kind: str) -> dict[str, Object]:
 
 
 def mentions(kustomization: Path) -> list[str]:
-    """The resources and patch files that a kustomization names, as it writes them."""
+    """The resources, components and patch files that a kustomization names, as it writes them."""
     content = yaml.safe_load(kustomization.read_text())
+    assert "helmCharts" not in content, f"{kustomization}: a chart is a source of its Application"
     patches = [entry["path"] for entry in content.get("patches", []) if "path" in entry]
-    return [*content["resources"], *patches]
-
-
-def test_every_environment_has_a_cluster() -> None:
-    assert sorted(path.name for path in (KUBERNETES / "clusters").iterdir() if path.is_dir()) == [
-        "base",
-        *CLUSTERS,
-    ]
-
-
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
-def test_every_folder_runs_in_every_environment(folder: Path) -> None:
-    assert sorted(path.name for path in (folder / "overlays").iterdir()) == list(CLUSTERS)
+    return [*content["resources"], *content.get("components", []), *patches]
 
 
 def test_every_file_is_used_and_every_used_file_exists() -> None:
@@ -58,8 +52,10 @@ def test_every_file_is_used_and_every_used_file_exists() -> None:
         for name in mentions(path)
         if ":" not in name
     }
+    values = {*KUBERNETES.glob("*/*/values.yaml"), *KUBERNETES.glob("*/*/overlays/*/values.yaml")}
+    used = {path for path in local if path.is_file()}
     assert [path for path in local if not path.exists()] == []
-    assert set(KUBERNETES.rglob("*.yaml")) - set(KUSTOMIZATIONS) == {path for path in local if path.is_file()}
+    assert {*KUBERNETES.rglob("*.yaml")} - {*KUSTOMIZATIONS} - values == used - values
 
 
 def test_the_only_remote_base_is_the_pinned_argo_cd() -> None:
@@ -79,30 +75,33 @@ def test_application_names_are_unique_and_fit_a_namespace() -> None:
     assert [name for name in names if not re.fullmatch(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", name)] == []
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
-def test_an_application_lives_in_the_namespace_of_its_name(folder: Path, built: Build) -> None:
-    for cluster in CLUSTERS:
-        objects = built(f"{folder.relative_to(KUBERNETES)}/overlays/{cluster}")
-        assert {thing["metadata"].get("namespace", folder.name) for thing in objects} == {folder.name}
-        inside = [thing for thing in objects if thing["kind"] not in NOT_IN_A_NAMESPACE]
-        assert list(named(objects, "Namespace")) == ([folder.name] if inside else [])
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_application_lives_in_the_namespace_of_its_name(overlay: str, built: Build) -> None:
+    name, objects = overlay.split("/")[1], built(overlay)
+    assert {thing["metadata"].get("namespace", name) for thing in objects} == {name}
+    inside = [thing for thing in objects if thing["kind"] not in NOT_IN_A_NAMESPACE]
+    assert list(named(objects, "Namespace")) == ([name] if inside else [])
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
-def test_every_namespace_says_how_secure_its_pods_are(folder: Path, built: Build) -> None:
-    for namespace in named(built(f"{folder.relative_to(KUBERNETES)}/overlays/demo"), "Namespace").values():
-        assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_namespace_says_how_secure_its_pods_are(overlay: str, built: Build) -> None:
+    for name, namespace in named(built(overlay), "Namespace").items():
+        level = namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        assert level == ("privileged" if name in PRIVILEGED else "restricted")
 
 
-@pytest.mark.parametrize("folder", APPS, ids=lambda path: path.name)
-def test_an_app_denies_all_traffic_but_what_it_allows(folder: Path, built: Build) -> None:
-    policies = named(built(f"apps/{folder.name}/overlays/demo"), "NetworkPolicy")
-    assert policies["default-deny"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_namespace_denies_all_traffic_but_what_it_allows(overlay: str, built: Build) -> None:
+    objects = built(overlay)
+    if not named(objects, "Namespace"):
+        return
+    deny = named(objects, "NetworkPolicy")["default-deny"]
+    assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
-@pytest.mark.parametrize("folder", APPS, ids=lambda path: path.name)
-def test_an_app_has_probes_resources_and_a_disruption_budget(folder: Path, built: Build) -> None:
-    objects = built(f"apps/{folder.name}/overlays/demo")
+@pytest.mark.parametrize("overlay", APPS)
+def test_an_app_has_probes_resources_and_a_disruption_budget(overlay: str, built: Build) -> None:
+    objects = built(overlay)
     for workload in [thing for thing in objects if thing["kind"] in {"Deployment", "StatefulSet"}]:
         for container in workload["spec"]["template"]["spec"]["containers"]:
             assert {"readinessProbe", "livenessProbe"} <= set(container)
@@ -110,6 +109,31 @@ def test_an_app_has_probes_resources_and_a_disruption_budget(folder: Path, built
             assert container["resources"]["limits"]["memory"]
         selectors = [budget["spec"]["selector"] for budget in named(objects, "PodDisruptionBudget").values()]
         assert workload["spec"]["selector"] in selectors
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_ingress_has_one_name_below_the_clusters_domain_and_a_certificate(
+    overlay: str, built: Build, domains: dict[str, str]
+) -> None:
+    domain = domains[overlay.rsplit("/", maxsplit=1)[1]]
+    for ingress in named(built(overlay), "Ingress").values():
+        hosts = [rule["host"] for rule in ingress["spec"]["rules"]]
+        assert [host for host in hosts if not re.fullmatch(rf"[a-z0-9-]+\.{re.escape(domain)}", host)] == []
+        assert [host for tls in ingress["spec"]["tls"] for host in tls["hosts"]] == hosts
+        assert all(tls["secretName"] for tls in ingress["spec"]["tls"])
+        assert ingress["metadata"]["annotations"]["cert-manager.io/cluster-issuer"] in issuers(built)
+        assert ingress["spec"]["ingressClassName"] == "traefik"
+
+
+def issuers(built: Build) -> set[str]:
+    return set(named(built("core/cert-manager/base"), "ClusterIssuer"))
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_placeholder_is_left(overlay: str, built: Build) -> None:
+    text = yaml.safe_dump([thing for thing in built(overlay) if thing["kind"] != "CustomResourceDefinition"])
+    assert re.findall(r"\b(?:DOMAIN|HOST|PROJECT|ENVIRONMENT)$", text, re.MULTILINE) == []
+    assert "rzp-environment" not in text
 
 
 def test_every_container_of_argo_cd_has_requests(built: Build) -> None:
@@ -129,56 +153,6 @@ def test_argo_cd_never_removes_a_part_of_itself(built: Build) -> None:
     assert options == {"Prune=false,Delete=false"}
 
 
-@pytest.mark.parametrize("cluster", CLUSTERS)
-def test_each_layer_has_a_project_and_an_application_set(cluster: str, built: Build) -> None:
-    objects = built(f"clusters/{cluster}")
-    sets = named(objects, "ApplicationSet")
-    assert set(named(objects, "AppProject")) == set(sets) == set(LAYERS)
-    for layer, spec in ((name, thing["spec"]) for name, thing in sets.items()):
-        assert spec["generators"][0]["git"]["directories"] == [
-            {"path": f"kubernetes/{layer}/*/overlays/{cluster}"}
-        ]
-        assert spec["goTemplateOptions"] == ["missingkey=error"]
-        assert spec["template"]["metadata"]["name"] == "{{ index .path.segments 2 }}"
-        assert spec["template"]["spec"]["project"] == layer
-        assert spec["template"]["spec"]["destination"]["namespace"] == "{{ index .path.segments 2 }}"
-        assert {thing["metadata"]["namespace"] for thing in objects} == {"argocd"}
-
-
-@pytest.mark.parametrize("layer", ["core", "platform"])
-def test_an_empty_match_deletes_nothing_below_the_apps(layer: str, built: Build) -> None:
-    policy = named(built("clusters/production"), "ApplicationSet")[layer]["spec"]["syncPolicy"]
-    assert policy == {"applicationsSync": "create-update", "preserveResourcesOnDeletion": True}
-
-
-def test_only_core_may_touch_argo_cd_and_the_system(built: Build) -> None:
-    for name, project in named(built("clusters/production"), "AppProject").items():
-        namespaces = {destination["namespace"] for destination in project["spec"]["destinations"]}
-        assert namespaces == ({"*"} if name == "core" else {"*", "!argocd", "!kube-*"})
-
-
-def test_projects_allow_every_kind_that_their_layer_uses(built: Build) -> None:
-    for name, project in named(built("clusters/demo"), "AppProject").items():
-        kinds = {entry["kind"] for entry in project["spec"]["clusterResourceWhitelist"]}
-        folders = [path for path in FOLDERS if path.parent.name == name and kinds != {"*"}]
-        used = {thing["kind"] for path in folders for thing in built(f"{name}/{path.name}/overlays/demo")}
-        assert used & NOT_IN_A_NAMESPACE <= kinds
-
-
-@pytest.mark.parametrize("cluster", CLUSTERS)
-def test_root_puts_the_address_and_revision_of_the_environment_everywhere(
-    cluster: str, root: Callable[[str], Object], running: Build
-) -> None:
-    source = root(cluster)["spec"]["source"]
-    objects = running(cluster)
-    text = yaml.safe_dump([source, objects])
-    assert (KUBERNETES.parent / source["path"] / "kustomization.yaml").exists()
-    assert "example.org" not in text
-    assert set(re.findall(r"repoURL: (\S+)", text)) == {"https://git.lan/home/infra.git"}
-    assert set(re.findall(r"(?:revision|targetRevision): (\S+)", text)) == {"release-7"}
-    for project in named(objects, "AppProject").values():
-        assert project["spec"]["sourceRepos"] == ["https://git.lan/home/infra.git"]
-
-
-def test_root_does_not_manage_itself(running: Build) -> None:
-    assert named(running("demo"), "Application") == {}
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_object_of_ours_is_a_default_storage_class(overlay: str, built: Build) -> None:
+    assert named(built(overlay), "StorageClass") == {}

@@ -1,0 +1,49 @@
+"""What of the layers core and platform runs on a cluster: said by the tree (kubernetes/LAYER/NAME/overlays/ENV) and by the pins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrap.config.base import Environment
+from bootstrap.config.components import COMPONENTS, Component
+
+
+@dataclass(frozen=True, slots=True)
+class Workloads:
+    """What of core and platform runs on one cluster, in the order in which it is created."""
+
+    environment: Environment
+    components: tuple[Component, ...]
+    left_out: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, environment: Environment, project: Path, catalogue: tuple[Component, ...] = COMPONENTS
+    ) -> Workloads:
+        """Read from the tree below `project`."""
+        tree = project / "kubernetes"
+        wanted = [c for c in catalogue if (tree / c.layer / c.name / "overlays" / environment.name).is_dir()]
+        return cls(
+            environment,
+            tuple(c for c in sorted(wanted, key=lambda c: c.wave) if not _unpinned(c)),
+            tuple(sentence for c in wanted if (sentence := _unpinned(c))),
+        )
+
+    @property
+    def replaced(self) -> set[str]:
+        """K3s' add-ons whose place is taken."""
+        return {component.replaces for component in self.components if component.replaces}
+
+
+def _unpinned(component: Component) -> str | None:
+    """Why a component is left out, and what to do about it; None when its pin is whole."""
+    chart = component.chart
+    if chart is None or not chart.missing():
+        return None
+    return (
+        f"{component.layer}/{component.name}: the {' and the '.join(chart.missing())} of chart {chart.name}"
+        f" {chart.version or ''}".rstrip()
+        + " is None in bootstrap/config/pins.py;"
+        f" read it (as `digest`) in {chart.repository}/index.yaml, enter it, run rzp-bootstrap inventory ENV"
+    )

@@ -1,0 +1,239 @@
+"""clusters/ENV: which components run where, in which order, from where, and what their projects let them do."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bootstrap import config, gitops
+from bootstrap.cluster import K3sCluster
+from bootstrap.config import demo, pins
+from bootstrap.config.base import Environment
+from bootstrap.config.components import COMPONENTS, Component
+from bootstrap.config.software import Chart, Infisical
+from bootstrap.gitops import Workloads
+from bootstrap.inventory import settings
+
+Object = dict[str, Any]
+Build = Callable[[str], list[Object]]
+
+PROJECT = Path(__file__).resolve().parents[2]
+KUBERNETES = PROJECT / "kubernetes"
+CLUSTERS = ("demo", "production", "staging")
+WAVE = "argocd.argoproj.io/sync-wave"
+
+
+def environment(name: str) -> Environment:
+    """As it is committed; a running lab changes nothing."""
+    return demo.build({}) if name == "demo" else config.load(name)
+
+
+def named(objects: list[Object], kind: str) -> dict[str, Object]:
+    return {thing["metadata"]["name"]: thing for thing in objects if thing["kind"] == kind}
+
+
+def texts(workloads: Workloads) -> dict[str, Any]:
+    """The generated files, parsed, by their name below clusters/ENV."""
+    folder = KUBERNETES / "clusters" / workloads.environment.name
+    return {
+        str(file.path.relative_to(folder)): list(yaml.safe_load_all(file.text))
+        for file in gitops.files(workloads, PROJECT)
+    }
+
+
+def without(name: str, chart: Chart | None) -> tuple[Component, ...]:
+    """The catalogue with another pin for one component."""
+    return tuple(c.model_copy(update={"chart": chart}) if c.name == name else c for c in COMPONENTS)
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS)
+def test_the_committed_folder_is_up_to_date(cluster: str) -> None:
+    files = gitops.files(Workloads.of(environment(cluster), PROJECT), PROJECT)
+    stale = [str(file.path.relative_to(PROJECT)) for file in files if file.stale]
+    assert stale == [], f"run: rzp-bootstrap inventory {cluster}"
+    folder = KUBERNETES / "clusters" / cluster
+    assert {path for path in folder.rglob("*") if path.is_file()} == {file.path for file in files}
+
+
+def test_the_catalogue_and_the_tree_name_the_same_components() -> None:
+    folders = {
+        (path.parent.name, path.name)
+        for layer in ("core", "platform")
+        for path in KUBERNETES.glob(f"{layer}/*")
+    }
+    assert {(component.layer, component.name) for component in COMPONENTS} == folders
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS)
+def test_a_component_runs_if_and_only_if_its_overlay_exists(cluster: str, built: Build) -> None:
+    overlays = {
+        path.parents[1].name
+        for layer in ("core", "platform")
+        for path in KUBERNETES.glob(f"{layer}/*/overlays/{cluster}")
+    }
+    assert set(named(built(f"clusters/{cluster}"), "Application")) == overlays
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS)
+def test_projects_come_first_then_core_then_platform_then_the_apps(cluster: str, built: Build) -> None:
+    objects = built(f"clusters/{cluster}")
+    waves = {
+        layer: {
+            int(thing["metadata"]["annotations"][WAVE])
+            for thing in objects
+            if thing["kind"] == kind and thing.get("spec", {}).get("project", layer) == layer
+        }
+        for layer, kind in (
+            ("projects", "AppProject"),
+            ("core", "Application"),
+            ("platform", "Application"),
+            ("apps", "ApplicationSet"),
+        )
+    }
+    assert waves["projects"] == {-1}
+    assert max(waves["core"]) < 10 <= min(waves["platform"]) <= max(waves["platform"]) < 20
+    assert waves["apps"] == {20}
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS)
+def test_an_application_names_its_folder_its_chart_and_nothing_else(cluster: str, built: Build) -> None:
+    gitops_settings = environment(cluster).gitops
+    for name, application in named(built(f"clusters/{cluster}"), "Application").items():
+        (component,) = (c for c in COMPONENTS if c.name == name)
+        spec, (git, *charts) = application["spec"], application["spec"]["sources"]
+        assert (spec["project"], spec["destination"]["namespace"]) == (component.layer, name)
+        assert git["path"] == f"kubernetes/{component.layer}/{name}/overlays/{cluster}"
+        assert (git["repoURL"], git["targetRevision"]) == (
+            gitops_settings.repository,
+            gitops_settings.revision,
+        )
+        chart = component.chart
+        assert [(c["repoURL"], c["chart"], c["targetRevision"]) for c in charts] == (
+            [(chart.repository, chart.name, chart.version)] if chart else []
+        )
+        for file in [file for c in charts for file in c["helm"]["valueFiles"]]:
+            assert (PROJECT / file.removeprefix(f"${git['ref']}/")).is_file()
+
+
+@pytest.mark.parametrize("component", [c for c in COMPONENTS if c.chart], ids=lambda c: str(c.name))
+def test_a_charts_values_are_in_git_and_read_by_its_application(component: Component, built: Build) -> None:
+    folder = f"kubernetes/{component.layer}/{component.name}"
+    application = named(built("clusters/production"), "Application")[component.name]
+    wanted = [f"{folder}/values.yaml", f"{folder}/overlays/production/values.yaml"]
+    assert application["spec"]["sources"][1]["helm"]["valueFiles"] == [
+        f"$repository/{file}" for file in wanted if (PROJECT / file).exists()
+    ]
+    assert yaml.safe_load((PROJECT / wanted[0]).read_text())
+
+
+def test_every_chart_is_pinned_by_version_and_digest() -> None:
+    assert [c.chart.name for c in COMPONENTS if c.chart and c.chart.missing()] == []
+
+
+@pytest.mark.parametrize("field", ["version", "sha256"])
+def test_a_component_without_a_pin_is_left_out_and_says_what_is_missing(field: str) -> None:
+    chart = pins.METALLB.model_copy(update={field: None})
+    workloads = Workloads.of(environment("staging"), PROJECT, without("metallb", chart))
+    assert "metallb" not in [thing["metadata"]["name"] for thing in texts(workloads)["applications.yaml"]]
+    (sentence,) = workloads.left_out
+    assert sentence.startswith(f"core/metallb: the {field} of chart metallb ")
+    assert "https://metallb.github.io/metallb/index.yaml" in sentence
+    told = settings(K3sCluster(environment("staging")), workloads)
+    assert told["gitops"]["left_out"] == [sentence]
+    assert "metallb" not in told["components"]
+    assert told["k3s"]["disable"] == ["local-storage", "traefik"], "K3s' own takes its place"
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS)
+def test_there_is_one_default_storage_class(cluster: str) -> None:
+    workloads = Workloads.of(environment(cluster), PROJECT)
+    values = yaml.safe_load((KUBERNETES / "core/longhorn-system/values.yaml").read_text())
+    ours = [
+        values["persistence"]["defaultClass"] for c in workloads.components if c.name == "longhorn-system"
+    ]
+    disabled = settings(K3sCluster(environment(cluster)), workloads)["k3s"]["disable"]
+    assert [*ours, "local-storage" not in disabled].count(True) == 1
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS)
+def test_the_pool_is_the_environments(cluster: str, built: Build) -> None:
+    first, last = (environment(cluster).addresses(host) for host in environment(cluster).ingress.pool)
+    pool = named(built(f"core/metallb/overlays/{cluster}"), "IPAddressPool")["default"]
+    assert pool["spec"]["addresses"] == [f"{a}-{b}" for a, b in zip(first, last, strict=True)]
+
+
+def test_the_store_is_left_out_without_infisical_and_aims_at_it_with(built: Build) -> None:
+    assert named(built("platform/external-secrets/overlays/staging"), "ClusterSecretStore") == {}
+    infisical = Infisical(host="https://vault.home.arpa", project="homelab", environment="staging")
+    staging = environment("staging")
+    told = staging.model_copy(update={"gitops": staging.gitops.model_copy(update={"infisical": infisical})})
+    (component,) = texts(Workloads.of(told, PROJECT))["values/kustomization.yaml"]
+    (store,) = (p for p in component["patches"] if p["target"]["kind"] == "ClusterSecretStore")
+    assert {operation["path"]: operation["value"] for operation in yaml.safe_load(store["patch"])} == {
+        "/spec/provider/infisical/hostAPI": "https://vault.home.arpa",
+        "/spec/provider/infisical/secretsScope/projectSlug": "homelab",
+        "/spec/provider/infisical/secretsScope/environmentSlug": "staging",
+    }
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS)
+def test_a_layer_may_not_enter_the_namespaces_of_the_layers_below(cluster: str, built: Build) -> None:
+    core = {c.name for c in COMPONENTS if c.layer == "core"}
+    platform = {c.name for c in COMPONENTS if c.layer == "platform"}
+    closed: dict[str, set[str]] = {
+        "core": set(),
+        "platform": {*core, "kube-*"},
+        "apps": {*core, *platform, "kube-*"},
+    }
+    for name, project in named(built(f"clusters/{cluster}"), "AppProject").items():
+        allowed = {destination["namespace"] for destination in project["spec"]["destinations"]}
+        assert allowed == {"*", *(f"!{namespace}" for namespace in closed[name])}
+        assert {entry["name"] for entry in project["spec"]["clusterResourceBlacklist"]} == closed[name]
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS)
+def test_projects_allow_every_source_and_kind_that_their_layer_uses(cluster: str, built: Build) -> None:
+    objects = built(f"clusters/{cluster}")
+    for name, project in named(objects, "AppProject").items():
+        used = [a["spec"] for a in named(objects, "Application").values() if a["spec"]["project"] == name]
+        sources = {source["repoURL"] for spec in used for source in spec["sources"]}
+        assert set(project["spec"]["sourceRepos"]) == sources | {environment(cluster).gitops.repository}
+        allowed = {entry["kind"] for entry in project["spec"]["clusterResourceWhitelist"]}
+        kinds = {
+            thing["kind"]
+            for path in KUBERNETES.glob(f"{name}/*/overlays/{cluster}")
+            if allowed != {"*"}
+            for thing in built(str(path.relative_to(KUBERNETES)))
+        }
+        assert kinds & {"Namespace", "PriorityClass", "ClusterSecretStore", "ClusterIssuer"} <= allowed
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS)
+def test_the_apps_are_found_by_their_folders(cluster: str, built: Build) -> None:
+    spec = named(built(f"clusters/{cluster}"), "ApplicationSet")["apps"]["spec"]
+    (generator,) = (entry["git"] for entry in spec["generators"])
+    gitops_settings = environment(cluster).gitops
+    assert generator == {
+        "repoURL": gitops_settings.repository,
+        "revision": gitops_settings.revision,
+        "directories": [{"path": f"kubernetes/apps/*/overlays/{cluster}"}],
+    }
+    assert spec["goTemplateOptions"] == ["missingkey=error"]
+    template = spec["template"]
+    assert template["metadata"]["name"] == "{{ index .path.segments 2 }}"
+    assert template["spec"]["project"] == "apps"
+    assert template["spec"]["destination"]["namespace"] == "{{ index .path.segments 2 }}"
+    assert template["spec"]["source"]["repoURL"] == gitops_settings.repository
+    assert template["spec"]["source"]["targetRevision"] == gitops_settings.revision
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS)
+def test_root_syncs_the_clusters_folder_and_does_not_manage_itself(
+    cluster: str, root: Callable[[str], Object], built: Build
+) -> None:
+    source = root(cluster)["spec"]["source"]
+    assert source["path"] == f"kubernetes/clusters/{cluster}"
+    assert "root" not in named(built(f"clusters/{cluster}"), "Application")
+    assert root(cluster)["spec"]["syncPolicy"]["automated"] == {"prune": False, "selfHeal": True}
