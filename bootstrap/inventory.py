@@ -126,7 +126,7 @@ def _python(value: Any, indent: int = 0) -> str:
             f"{inner}{_python(key)}: {_python(item, indent + 4)},\n" for key, item in value.items()
         )
         return f"{{\n{rows}{outer}}}"
-    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+    if isinstance(value, list) and (len(str(value)) > 80 or any(isinstance(item, dict) for item in value)):
         rows = "".join(f"{inner}{_python(item, indent + 4)},\n" for item in value)
         return f"[\n{rows}{outer}]"
     if isinstance(value, list):

@@ -47,6 +47,7 @@ ARROWS: dict[str, set[str]] = {
         "proxmox",
         "sshprobe",
     },
+    "charts": {"config", "doctor"},
     "doctor": {"config", "errors", "machine", "proxmox"},
     "lab": {"errors"},
 }
@@ -55,7 +56,7 @@ HOMES: dict[str, set[str]] = {
     "rich": {"bootstrap/cli"},
     "pydantic": {"bootstrap/config", "bootstrap/proxmox/access.py", "deploys/settings.py"},
     "proxmoxer": {"bootstrap/proxmox"},
-    "requests": {"bootstrap/proxmox"},
+    "requests": {"bootstrap/proxmox", "bootstrap/charts.py"},
     "requests_toolbelt": {"bootstrap/proxmox"},
     "urllib3": {"bootstrap/proxmox"},
     "jinja2": {"bootstrap/cloudinit.py", "deploys/templates.py"},

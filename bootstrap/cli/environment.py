@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 import click
 
-from bootstrap import config, runlock
+from bootstrap import charts, config, runlock
 from bootstrap import doctor as checks
 from bootstrap import output as outputs
 from bootstrap import status as states
@@ -179,12 +179,16 @@ def inventory(environment: str, check: bool) -> None:
     help="Print the pveum and pvesm lines that a new Proxmox needs; logs in nowhere.",
 )
 def doctor(environment: str, print_setup: bool) -> None:
-    """What is missing before a run: reachability, TLS, version, privileges, storages, bridge, image, local tools."""
+    """What is missing before a run: reachability, TLS, version, privileges, storages, bridge, image, local tools, charts."""
     session = Session.open(environment, ready=not print_setup)
     if print_setup:
         click.echo(checks.print_setup(session.environment))
         return
     findings = checks.check(session.client, session.environment, session.cluster.machines, session.project)
+    if session.environment.source == "operator":
+        with console.status("asking the charts' repositories"):
+            pinned = [c.chart for c in session.workloads.components if c.chart]
+            findings += charts.findings(pinned)
     show_findings(findings)
     failed = sum(1 for finding in findings if finding.state == "fail")
     if failed:
