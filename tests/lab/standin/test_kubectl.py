@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 import urllib.error
@@ -175,8 +176,32 @@ def test_a_whole_hand_over_to_argo_cd(lone: Any, space: str, manifest: str, obje
     lone.kubectl(*APPLY, "-n", space, "-f", manifest)
     assert versions(lone, space) == before
     assert "application.argoproj.io/root serverside-applied" in lone.apply(application, flags=("-n", space))
-    assert "status" not in lone.json("applications.argoproj.io/root", "-n", space)
     lone.until_available(space, 7)
+
+
+def test_a_diff_shows_what_an_apply_would_change_and_changes_nothing(lone: Any) -> None:
+    words = ("diff", *APPLY[1:], "-f", "-")
+    lone.apply(config("compared", a="1"), flags=("--field-manager=rzp-infra",))
+    same = lone.kubectl(*words, text=json.dumps(config("compared", a="1")))
+    other = lone.kubectl(*words, text=json.dumps(config("compared", a="2")))
+    new = lone.kubectl(*words, text=json.dumps(config("not-there-yet", a="3")))
+
+    assert (same.returncode, same.stdout) == (0, "")
+    assert other.returncode == 1
+    assert '-    "a": "1"' in other.stdout
+    assert '+    "a": "2"' in other.stdout
+    assert new.returncode == 1
+    assert '+    "a": "3"' in new.stdout
+    assert lone.json("configmap", "compared")["data"] == {"a": "1"}
+    assert lone.kubectl("get", "configmap", "not-there-yet").returncode == 1
+
+
+def test_a_diff_that_cannot_be_made_ends_with_more_than_one(lone: Any) -> None:
+    gadget = {"apiVersion": "x.y/v1", "kind": "Gadget", "metadata": {"name": "g"}}
+    done = lone.kubectl("diff", *APPLY[1:], "-f", "-", text=json.dumps(gadget))
+
+    assert done.returncode == 2
+    assert 'no matches for kind "Gadget"' in done.stderr
 
 
 def versions(server: Any, space: str) -> dict[str, str]:

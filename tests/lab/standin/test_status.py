@@ -41,3 +41,22 @@ def test_a_learner_is_no_voter(*, learner: bool, voter: str) -> None:
 
     assert node["status"]["conditions"][1]["type"] == "EtcdIsVoter"
     assert node["status"]["conditions"][1]["status"] == voter
+
+
+def application(name: str) -> dict[str, Any]:
+    spec = {
+        "source": {"targetRevision": "main"},
+        "destination": {"namespace": "argocd"},
+        "project": "default",
+    }
+    return shown(record("Application", age=0, metadata={"name": name}, spec=spec), time.time(), None)
+
+
+def test_root_alone_is_synced_and_healthy_and_says_that_nothing_was_synced() -> None:
+    status = application("root")["status"]
+
+    assert (status["sync"]["status"], status["health"]["status"]) == ("Synced", "Healthy")
+    compared = {"source": {"targetRevision": "main"}, "destination": {"namespace": "argocd"}}
+    assert status["sync"]["comparedTo"] == compared
+    assert "nothing was synced" in status["conditions"][0]["message"]
+    assert application("another")["status"] == {}

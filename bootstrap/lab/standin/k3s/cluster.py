@@ -13,7 +13,7 @@ from typing import Any
 from . import objects
 from .client import Client, Refused
 from .journal import die
-from .requests import CHANGES
+from .requests import CHANGES, preview
 from .state import Json, State
 from .status import shown
 
@@ -34,6 +34,8 @@ class Cluster:
         """A request of kubectl, a node or a server; raises Refused."""
         if request in CHANGES:
             return self._change(request, body)
+        if request == "preview":
+            return preview(self.state.draft(), body)
         if request in ("get", "heartbeat", "exchange"):
             return getattr(self, request)(body)
         raise Refused(404, "404 page not found")

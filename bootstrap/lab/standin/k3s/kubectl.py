@@ -3,7 +3,9 @@
 import argparse
 import json
 import re
+import subprocess
 import sys
+import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable
@@ -19,7 +21,8 @@ from .state import Json
 
 REFUSED = "The connection to the server {} was refused - did you specify the right host or port?"
 # Without these kubectl behaves in ways that are not imitated: conflicts, client-side apply, refusals.
-NEEDED = {"apply": "--force-conflicts"} | dict.fromkeys(("label", "annotate", "taint"), "--overwrite")
+NEEDED = dict.fromkeys(("apply", "diff"), "--force-conflicts")
+NEEDED |= dict.fromkeys(("label", "annotate", "taint"), "--overwrite")
 
 
 class Parser(argparse.ArgumentParser):
@@ -47,6 +50,7 @@ def _arguments(words: list[str]) -> Namespace:
     found = parser.parse_intermixed_args(words)
     found.verb, *found.words = found.words or [""]
     found.space = found.namespace or "default"
+    found.status = 0
     return found
 
 
@@ -97,14 +101,29 @@ def _summary(body: Json) -> str:
     return " ".join(f"{entry['type']}={entry['status']}" for entry in status.get("conditions", []))
 
 
-def apply(server: Client, arguments: Namespace) -> list[str]:
+def _manifests(arguments: Namespace) -> Json:
     import yaml  # slow to import, and nothing else needs it
 
     text = sys.stdin.read() if arguments.filename == "-" else Path(arguments.filename or "").read_text()
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     manifests = [document for document in yaml.load_all(text, Loader=loader) if document]
-    body = {"manifests": manifests, "namespace": arguments.namespace, "manager": arguments.field_manager}
-    return _carried_out(server, "apply", body)
+    return {"manifests": manifests, "namespace": arguments.namespace, "manager": arguments.field_manager}
+
+
+def apply(server: Client, arguments: Namespace) -> list[str]:
+    return _carried_out(server, "apply", _manifests(arguments))
+
+
+def diff(server: Client, arguments: Namespace) -> list[str]:
+    """By the program `diff`, as kubectl does, but of JSON. It ends with 1 if there are differences."""
+    for versions in server.post("preview", _manifests(arguments))["pairs"]:
+        with tempfile.TemporaryDirectory() as folder:
+            names = [str(Path(folder, name)) for name in ("LIVE", "MERGED")]
+            for name, body in zip(names, versions, strict=True):
+                Path(name).write_text(f"{json.dumps(body, indent=2)}\n" if body else "")
+            subprocess.run(["diff", "-u", "-N", *names], check=False)
+        arguments.status = 1
+    return []
 
 
 def _carried_out(server: Client, request: str, body: Json) -> list[str]:
@@ -157,13 +176,14 @@ def wait(server: Client, arguments: Namespace) -> list[str]:
 
 
 VERBS: dict[str, Callable[[Client, Namespace], list[str]]] = {
-    **{verb.__name__: verb for verb in (get, apply, delete, wait)},
+    **{verb.__name__: verb for verb in (get, apply, diff, delete, wait)},
     **dict.fromkeys(("label", "annotate", "taint"), edit),
 }
 
 
 def kubectl(words: list[str]) -> int:
     errors: list[str] = []
+    status, failed = 0, 2 if "diff" in words else 1
     try:
         arguments = _arguments(words)
         if arguments.output != "json" and not arguments.raw:
@@ -174,10 +194,11 @@ def kubectl(words: list[str]) -> int:
         if needed and needed not in words:
             raise Refused(400, f"error: stand-in: `{arguments.verb}` without {needed} is not imitated")
         errors = VERBS[arguments.verb](_connection(), arguments)
+        status = arguments.status
     except ConnectionRefusedError:
         errors = [REFUSED.format("127.0.0.1:6443")]
     except (Refused, OSError) as problem:
         errors = [str(problem)]
     for error in errors:
         sys.stderr.write(f"{error}\n")
-    return 1 if errors else 0
+    return failed if errors else status

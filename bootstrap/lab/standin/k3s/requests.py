@@ -31,6 +31,15 @@ def apply(draft: State, body: Json) -> Json:
     return {"out": out, "errors": errors}
 
 
+def preview(draft: State, body: Json) -> Json:
+    """What `apply` would change, as [before, after]. The draft is thrown away."""
+    old = dict(draft.records)
+    for manifest in body["manifests"]:
+        objects.apply(draft, manifest, body["namespace"], body["manager"])
+    changed = [key for key, record in draft.records.items() if record is not old.get(key)]
+    return {"pairs": [[old.get(key, {}).get("object"), draft.records[key]["object"]] for key in changed]}
+
+
 def edit(draft: State, body: Json) -> Json:
     """label, annotate, taint, with --overwrite: merges `change`, in which None removes, or sets and removes `taints`."""
     kind = objects.kind_of(draft, body["type"])

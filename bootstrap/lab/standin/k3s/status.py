@@ -1,6 +1,6 @@
 """What real controllers would write into `status`, computed when an object is read: no controller runs here.
 
-Argo CD's Applications keep whatever status they have: nothing syncs them.
+Of Argo CD's Applications only root gets one, so that a hand-over comes to its end, and it says that nothing was synced.
 """
 
 import time
@@ -27,6 +27,8 @@ def shown(record: Json, heartbeat: float, member: Json | None) -> Json:
             return body | {"status": {"phase": "Active"}}
         case "Node":
             return _node(body, heartbeat, member)
+        case "Application" if body["metadata"]["name"] == "root":
+            return body | {"status": _root(body["spec"])}
     return body
 
 
@@ -44,6 +46,17 @@ def _workload(record: Json) -> Json:
     )
     generation = body["metadata"]["generation"]
     return {"observedGeneration": generation, "replicas": replicas, **counts, "conditions": conditions}
+
+
+def _root(spec: Json) -> Json:
+    """Synced and Healthy at once, without any child."""
+    compared = {key: spec[key] for key in ("source", "sources", "destination") if key in spec}
+    told = {"type": "StandInWarning", "message": "nothing was synced: the stand-in only plays Argo CD"}
+    return {
+        "sync": {"status": "Synced", "comparedTo": compared},
+        "health": {"status": "Healthy"},
+        "conditions": [told],
+    }
 
 
 def _node(body: Json, heartbeat: float, member: Json | None) -> Json:
