@@ -11,5 +11,6 @@ if host.name == settings.first_server:
     argocd.revision_exists(name="The repository has the revision", settings=settings)
     argocd.installed(name=f"Argo CD {settings.argocd.version}", settings=settings)
     argocd.repository_credential(name="Credential of the repository", settings=settings)
-    argocd.projects(name="AppProjects", settings=settings)
+    argocd.operator_secret(name="Credential of the secrets operator", settings=settings)
     argocd.handed_over(name="Hand-over to Argo CD", settings=settings)
+    argocd.followed(name="Everything is Synced and Healthy", settings=settings)

@@ -1,8 +1,9 @@
-"""What the deploy itself puts into Argo CD: a private repository's credential, the AppProjects, the root Application."""
+"""What the deploy itself puts into the cluster for Argo CD: its namespace, health scripts, credentials, the root Application."""
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,34 +19,55 @@ if TYPE_CHECKING:
     from deploys.settings import Settings
 
 ROOT = "kubernetes/clusters/root.yaml.j2"
-PROJECTS = "kubernetes/clusters/base/projects.yaml"
+HEALTH = "kubernetes/core/argocd/base/argocd-cm.yaml"
+MANAGER = "rzp-infra"
+OPERATOR_NAMESPACE = "external-secrets"
+CREDENTIAL_NAME = f"{NAMESPACE}/secret/rzp-repository"
+OPERATOR_NAME = f"{OPERATOR_NAMESPACE}/secret/infisical-credentials"
 
 
 @dataclass(frozen=True, repr=False)
 class Object:
-    """An object that is applied as a whole; if it is `marked`, with the checksum of what was applied as an annotation."""
+    """An object that is applied as a whole; if it is `marked`, with the checksum of what was applied as an annotation.
+
+    The mark of a Secret is keyed: from a plain checksum in an annotation, or in the output of a verbose run, a short
+    password could be guessed back.
+    """
 
     name: str
     body: dict[str, Any]
     marked: bool = True
+    manager: str = MANAGER
+    key: bytes = b""
 
     def __repr__(self) -> str:
         return f"Object({self.name})"
 
     @property
-    def sha256(self) -> str:
-        return hashlib.sha256(json.dumps(self.body, sort_keys=True).encode()).hexdigest()
+    def namespace(self) -> str:
+        return self.name.split("/")[0]
+
+    @property
+    def is_secret(self) -> bool:
+        return bool(self.body["kind"] == "Secret")
+
+    @property
+    def mark(self) -> str:
+        text = json.dumps(self.body, sort_keys=True).encode()
+        if self.is_secret:
+            return hmac.digest(self.key, text, "sha256").hex()
+        return hashlib.sha256(text).hexdigest()
 
     @property
     def text(self) -> str:
         """JSON for kubectl's stdin."""
         metadata = self.body["metadata"]
-        annotations = metadata.get("annotations", {}) | ({CONTENT: self.sha256} if self.marked else {})
+        annotations = metadata.get("annotations", {}) | ({CONTENT: self.mark} if self.marked else {})
         return json.dumps(self.body | {"metadata": metadata | {"annotations": annotations}}) + "\n"
 
 
-def root(settings: Settings) -> list[Object]:
-    """The root Application (and whatever else the template holds), rendered for the environment."""
+def root(settings: Settings) -> Object:
+    """The root Application, rendered for the environment."""
     text = render(
         ROOT,
         environment=settings.environment,
@@ -53,15 +75,18 @@ def root(settings: Settings) -> list[Object]:
         revision=settings.gitops.revision,
         path=settings.gitops.path,
     )
-    return [_object(body) for body in yaml.safe_load_all(text) if body]
+    return _object(yaml.safe_load(text))
 
 
-def projects(settings: Settings) -> list[Object]:
-    """The layers' AppProjects as root syncs them. Unmarked: once they are there they are root's."""
-    bodies = [body for body in yaml.safe_load_all((Path.cwd() / PROJECTS).read_text()) if body]
-    for body in bodies:
-        body["spec"]["sourceRepos"][0] = settings.gitops.repository
-    return [_object(body, marked=False) for body in bodies]
+def health() -> Object:
+    """The health of the kinds Application and ApplicationSet, without which waves between them do not hold.
+
+    A part of the ConfigMap `argocd-cm`; as the manifest is applied by `rzp-infra`, which would give up the rest of it,
+    under a manager of its own. Unmarked: its checksum is in the mark of the installation.
+    """
+    return _object(
+        yaml.safe_load((Path.cwd() / HEALTH).read_text()), marked=False, manager=f"{MANAGER}-health"
+    )
 
 
 def namespace() -> Object:
@@ -70,11 +95,14 @@ def namespace() -> Object:
 
 
 def installed(settings: Settings) -> Object:
-    """The Namespace, marked with the manifest that was installed into it; applied when that is done."""
+    """The Namespace, marked with the manifest and the health scripts that went into it; applied when that is done."""
     metadata = {
         "name": NAMESPACE,
         "labels": {"rzp.io/argocd-version": settings.argocd.version.replace("+", "-")},
-        "annotations": {"rzp.io/argocd-install": settings.argocd.sha256},
+        "annotations": {
+            "rzp.io/argocd-install": settings.argocd.sha256,
+            "rzp.io/argocd-health": health().mark,
+        },
     }
     return _object({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
@@ -85,20 +113,44 @@ def credential(settings: Settings) -> Object | None:
         return None
     values = {"type": "git", "url": settings.gitops.repository}
     if settings.gitops.repository.startswith("http"):
-        values |= {
-            key: secret(settings.environment, f"gitops.{key}").reveal() for key in ("username", "password")
-        }
+        values |= {key: _reveal(settings, f"gitops.{key}") for key in ("username", "password")}
     else:
-        values["sshPrivateKey"] = secret(settings.environment, "gitops.ssh-key").reveal()
-    metadata = {
-        "name": "rzp-repository",
-        "namespace": NAMESPACE,
-        "labels": {"argocd.argoproj.io/secret-type": "repository"},
-    }
-    return _object({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values})
+        values["sshPrivateKey"] = _reveal(settings, "gitops.ssh-key")
+    labels = {"argocd.argoproj.io/secret-type": "repository"}
+    return _secret(settings, CREDENTIAL_NAME, values, labels)
 
 
-def _object(body: dict[str, Any], *, marked: bool = True) -> Object:
+def operator_namespace() -> Object:
+    """The secrets operator's, where it is missing; root brings it only after the Secret has to be in it."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    metadata = {"name": OPERATOR_NAMESPACE, "labels": labels}
+    return _object({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}, marked=False)
+
+
+def operator_secret(settings: Settings) -> Object | None:
+    """What the secrets operator logs in to Infisical with; the ClusterSecretStore refers to it."""
+    if not settings.gitops.infisical:
+        return None
+    names = {"clientId": "infisical.client-id", "clientSecret": "infisical.client-secret"}
+    values = {key: _reveal(settings, name) for key, name in names.items()}
+    return _secret(settings, OPERATOR_NAME, values, {})
+
+
+def _reveal(settings: Settings, name: str) -> str:
+    return secret(settings.environment, name).reveal()
+
+
+def _secret(settings: Settings, name: str, values: dict[str, str], labels: dict[str, str]) -> Object:
+    """The mark's key is the cluster's token: long, and known to nobody who could read the mark alone."""
+    space, _, short = name.split("/")
+    metadata = {"name": short, "namespace": space, "labels": labels}
+    body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values}
+    return Object(name, body, key=_reveal(settings, "k3s.token").encode())
+
+
+def _object(body: dict[str, Any], *, marked: bool = True, manager: str = MANAGER) -> Object:
     group = body["apiVersion"].rpartition("/")[0]
     kind = f"{body['kind'].lower()}s.{group}" if group else body["kind"].lower()
-    return Object(f"{kind}/{body['metadata']['name']}", body, marked)
+    metadata = body["metadata"]
+    space = metadata["name"] if body["kind"] == "Namespace" else metadata.get("namespace", NAMESPACE)
+    return Object(f"{space}/{kind}/{metadata['name']}", body, marked, manager)

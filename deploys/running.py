@@ -33,12 +33,12 @@ def limited(script: str, seconds: int, *, stdin: str | None = None) -> StringCom
     return StringCommand("timeout", str(seconds), "sh", "-c", QuoteString(script), **arguments)  # type: ignore[arg-type]
 
 
-def remote(host: Host, script: str, seconds: int = 30) -> tuple[bool, str]:
+def remote(host: Host, script: str, seconds: int = 30, *, stdin: str | None = None) -> tuple[bool, str]:
     """Run `script` on `host` as root without failing it: success and stdout. An unreachable host is no success."""
     try:
         if not host.connected:
             host.connect(raise_exceptions=True)
-        done, output = host.run_shell_command(limited(script, seconds), _sudo=True)
+        done, output = host.run_shell_command(limited(script, seconds, stdin=stdin), _sudo=True)
     except (TimeoutError, OSError, SSHException, ConnectError) as error:
         return False, f"{host.name} does not answer: {error}"
     return done, output.stdout if done else output.output
@@ -62,8 +62,12 @@ def wait(
     seconds: float,
     look: Callable[[], str | None],
     evidence: Callable[[], str] | None = None,
+    *,
+    pause: float = PAUSE,
 ) -> Iterator[FunctionCommand]:
     """Wait until `look` returns None; until then it says what is missing. Ends without a command, or with a failure.
+
+    A short wait looks more often.
 
     A wait changes nothing, so it is no change: pyinfra would count a yielded command as one. While planning it returns
     at once.
@@ -85,7 +89,7 @@ def wait(
         if missing != said:
             host.log(f"waiting for {what} (at most {seconds:.0f} s): {missing}")
             said = missing
-        time.sleep(PAUSE)
+        time.sleep(min(pause, seconds / 10))
 
 
 def journal(host: Host, unit: str, *secrets: str, known: Mapping[str, str]) -> Callable[[], str]:

@@ -88,7 +88,10 @@ class K3s(Published):
 
 
 class GitOps(Model):
-    """What Argo CD watches; `credential` says that secrets gitops.* hold its access."""
+    """What Argo CD watches; `credential` says that secrets gitops.* hold its access, `infisical` that infisical.* do.
+
+    `left_out`: a sentence for each component that does not run here, because a pin of it is not known.
+    """
 
     repository: str
     revision: str
@@ -99,7 +102,7 @@ class GitOps(Model):
 
 
 class Settings(Model):
-    """One environment as the deploys see it."""
+    """One environment as the deploys see it. `components`: those of kubernetes/core and platform that run on it."""
 
     environment: str
     nodes: dict[str, Node]
@@ -107,6 +110,7 @@ class Settings(Model):
     argocd: Published
     components: tuple[str, ...] = ()
     gitops: GitOps
+    components: tuple[str, ...] = ()
     kubeconfig: str
     context: str
 

@@ -1,4 +1,4 @@
-"""Argo CD as a server sees it: what was installed, what runs, what was handed over; one remote command."""
+"""Argo CD as a server sees it: what was installed, what runs, what was handed over, how that is; one remote command."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from typing_extensions import override
 
 from deploys import paths
 from deploys.facts.cluster import items
+from deploys.health import ROOT, Verdict, judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NAMESPACE = "argocd"
 CONTENT = "rzp.io/content"
-"""Annotation of what we apply: the sha256 of what was applied. Only it leaves the host, so a Secret's data does not."""
+"""Annotation of what we apply: the checksum of what was applied. Only it leaves the host, so a Secret's data does not."""
+FOLLOWED = "rzp.io/followed"
+"""Annotation of root: the checksum with which it, and all that it brought, was Synced and Healthy once."""
 CONTROLLERS = (
     "statefulset/argocd-application-controller",
     "deployment/argocd-applicationset-controller",
@@ -44,10 +47,15 @@ class Workload:
 
 @dataclass(frozen=True)
 class ArgoCD:
-    """Empty before the installation. `applied`: what of `namespace/argocd`, … is there → our mark, or nothing."""
+    """Empty before the installation. `applied`: what of `argocd/secret/rzp-repository`, … is there → our mark, or nothing.
+
+    `followed` is root's mark of that name.
+    """
 
     applied: Mapping[str, str] = field(default_factory=dict)
     workloads: Mapping[str, Workload] = field(default_factory=dict)
+    verdicts: tuple[Verdict, ...] = ()
+    followed: str = ""
 
     @property
     def missing(self) -> str | None:
@@ -61,7 +69,7 @@ class ArgoCD:
 
 
 class ArgoCDState(FactBase[ArgoCD]):
-    """`objects` are asked for their mark, as KIND/NAME."""
+    """`objects` are asked for their mark, as NAMESPACE/KIND/NAME."""
 
     of_the_cluster = True
 
@@ -79,32 +87,42 @@ class ArgoCDState(FactBase[ArgoCD]):
         return parse(output)
 
 
-_SCRIPT = rf"""[ -x {paths.K3S_BINARY} ] || exit 0
-get() {{ timeout 20 {paths.K3S_BINARY} kubectl -n {NAMESPACE} get "$1" -o json 2>/dev/null; }}
-applied() {{
+_GET = rf"""[ -x {paths.K3S_BINARY} ] || exit 0
+get() {{ timeout 20 {paths.K3S_BINARY} kubectl -n "$1" get "$2" -o json 2>/dev/null; }}
+"""
+_APPLIED = rf"""applied() {{
   for o; do
-    found=$(get "$o") || continue
+    found=$(get "${{o%%/*}}" "${{o#*/}}") || continue
     mark=$(printf %s "$found" | sed -n 's|^ *"{CONTENT}": "\([0-9a-f]*\)".*|\1|p' | head -n 1)
     printf 'applied\t%s\t%s\n' "$o" "$mark"
   done
 }}
 """
+_WORKLOADS = f"printf 'workloads\\n'\nget {NAMESPACE} deployments.apps,statefulsets.apps || true"
+_APPLICATIONS = (
+    f"printf 'applications\\n'\nget {NAMESPACE} applications.argoproj.io,applicationsets.argoproj.io || true"
+)
+APPLICATIONS = f"{_GET}{_APPLICATIONS}"
+"""The script that asks for those alone."""
 
 
 def script(objects: tuple[str, ...]) -> str:
-    """Kubectl prints an object's annotations one a line, so no object has to leave the host."""
-    workloads = "get deployments.apps,statefulsets.apps || true"
-    return f"{_SCRIPT}applied {shlex.join(objects)}\nprintf 'workloads\\n'\n{workloads}"
+    """Kubectl prints an object's annotations one a line, so no object but an Application has to leave the host."""
+    return f"{_GET}{_APPLIED}applied {shlex.join(objects)}\n{_WORKLOADS}\n{_APPLICATIONS}"
 
 
 def parse(lines: list[str]) -> ArgoCD:
     applied = (line.partition("\t")[2].partition("\t") for line in lines if line.startswith("applied\t"))
+    found = items(lines, "applications")
+    root = [item for item in found if (item["kind"], item["metadata"]["name"]) == ("Application", ROOT)]
     return ArgoCD(
         applied={name: mark for name, _, mark in applied},
         workloads={
             f"{item['kind'].lower()}/{item['metadata']['name']}": _workload(item)
             for item in items(lines, "workloads")
         },
+        verdicts=judge(found),
+        followed=root[0]["metadata"].get("annotations", {}).get(FOLLOWED, "") if root else "",
     )
 
 

@@ -97,9 +97,11 @@ def parse(lines: list[str]) -> Cluster:
 
 
 def items(lines: list[str], heading: str) -> list[Any]:
-    """Of the List that kubectl printed below the line `heading`; none if it printed nothing."""
-    document = "\n".join(lines[lines.index(heading) + 1 :]) if heading in lines else ""
-    return list(json.loads(document)["items"]) if document.strip() else []
+    """Of the List that kubectl printed below the line `heading`; none if it printed nothing, or not all of it."""
+    rest = lines[lines.index(heading) + 1 :] if heading in lines else []
+    if rest[:1] != ["{"] or "}" not in rest:
+        return []
+    return list(json.loads("\n".join(rest[: rest.index("}") + 1]))["items"])
 
 
 def _node(item: dict[str, Any]) -> KubeNode:

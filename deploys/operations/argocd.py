@@ -1,19 +1,26 @@
-"""Argo CD: installed from the pinned manifest, then handed the repository. All of it on one server."""
+"""Argo CD: installed from the pinned manifest, given its secrets, then handed the repository. All of it on one server."""
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
+from pyinfra import logger
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
-from deploys import handover, paths, repository
-from deploys.facts.argocd import CRDS, NAMESPACE, ArgoCD, ArgoCDState
+from deploys import difference, handover, paths, repository
+from deploys.facts.argocd import APPLICATIONS, CRDS, FOLLOWED, NAMESPACE, ArgoCD, ArgoCDState
+from deploys.facts.cluster import items
 from deploys.facts.memo import changing, forget, recall
+from deploys.health import ROOT, Verdict, explained, judge, lacking
+from deploys.hopes import Hopes
 from deploys.published import placed
-from deploys.running import Commands, failure, limited, remote, wait
+from deploys.running import Commands, Hopeless, failure, limited, remote, wait
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyinfra.api.command import StringCommand
 
     from deploys.handover import Object
@@ -22,13 +29,16 @@ if TYPE_CHECKING:
 MANIFEST = "/var/lib/rancher/rzp-argocd-install.yaml"
 AVAILABLE_SECONDS = 600
 """The images come from three registries."""
-_APPLY = f"{paths.K3S_BINARY} kubectl apply --server-side --force-conflicts --field-manager=rzp-infra -n {NAMESPACE}"
+FOLLOWED_SECONDS = 1800
+"""Every image of every component, one wave after the other."""
+_LOOK_PAUSE = 5.0
+_KUBECTL = f"{paths.K3S_BINARY} kubectl"
 
 
 @operation()
 def revision_exists(settings: Settings) -> Commands:
     """The repository has the revision; asked from the control side, and only before something is handed over."""
-    if not _differing(settings, handover.root(settings)):
+    if not _differing(settings, [handover.root(settings)]):
         host.noop("handed over already")
     elif fault := repository.fault(settings):
         yield failure(fault)
@@ -37,8 +47,8 @@ def revision_exists(settings: Settings) -> Commands:
 
 
 @operation()
-def installed(settings: Settings) -> Commands:
-    """The pinned manifest, applied by the server side under our own field manager; then CRDs and controllers are up."""
+def installed(settings: Settings, seconds: float = AVAILABLE_SECONDS) -> Commands:
+    """The pinned manifest and the health scripts, applied by the server side; then CRDs and controllers are up."""
     mark = handover.installed(settings)
 
     def look() -> str | None:
@@ -50,16 +60,19 @@ def installed(settings: Settings) -> Commands:
         host.noop(f"Argo CD {settings.argocd.version} is installed and available")
         return
     if due:
+        _show(settings, [mark, handover.health()])
         yield from changing(host, [_apply(handover.namespace())])
         fetched = placed(
             settings.argocd, MANIFEST, 0o600, mirror="RZP_ARGOCD_MIRROR", local="RZP_ARGOCD_MANIFEST"
         )
         yield from changing(host, fetched)
-        yield from changing(host, [limited(f"{_APPLY} -f {MANIFEST} >/dev/null && rm -f {MANIFEST}", 300)])
+        apply = _applying(handover.namespace())
+        yield from changing(host, [limited(f"{apply} -f {MANIFEST} >/dev/null && rm -f {MANIFEST}", 300)])
+        yield from changing(host, [_apply(handover.health())])
         crds = " ".join(f"crd/{name}" for name in CRDS)
-        established = f"{paths.K3S_BINARY} kubectl wait --for=condition=Established --timeout=60s {crds}"
+        established = f"{_KUBECTL} wait --for=condition=Established --timeout=60s {crds}"
         yield from changing(host, [limited(established, 90)])
-    yield from wait(host, "Argo CD's controllers", AVAILABLE_SECONDS, look, _pods)
+    yield from wait(host, "Argo CD's controllers", seconds, look, _pods)
     if due:
         yield from changing(host, [_apply(mark)])
 
@@ -73,46 +86,131 @@ def repository_credential(settings: Settings) -> Commands:
     elif not _differing(settings, [wanted]):
         host.noop("the credential is as wanted")
     else:
+        _show(settings, [wanted])
         yield from changing(host, [_apply(wanted)])
 
 
 @operation()
-def projects(settings: Settings) -> Commands:
-    """The layers' AppProjects are there before the first Application; what is in them is root's."""
-    missing = [item for item in handover.projects(settings) if item.name not in _state(settings).applied]
-    if not missing:
-        host.noop("the AppProjects are there")
-    yield from changing(host, [_apply(wanted) for wanted in missing])
+def operator_secret(settings: Settings) -> Commands:
+    """What the secrets operator starts with, in its namespace, which root brings only later."""
+    wanted, space = handover.operator_secret(settings), handover.operator_namespace()
+    if wanted is None:
+        host.noop("no secrets operator needs one")
+    elif not _differing(settings, [wanted]):
+        host.noop("the secrets operator's credential is as wanted")
+    else:
+        due = [wanted] if space.name in _state(settings).applied else [space, wanted]
+        _show(settings, due)
+        yield from changing(host, [_apply(item) for item in due])
 
 
 @operation()
 def handed_over(settings: Settings) -> Commands:
     """The root Application: from here on the cluster follows the repository."""
-    differing = _differing(settings, handover.root(settings))
+    differing = _differing(settings, [handover.root(settings)])
     if not differing:
         host.noop(f"Argo CD follows {settings.gitops.repository} at {settings.gitops.revision}")
+        return
+    _show(settings, differing)
     yield from changing(host, [_apply(wanted) for wanted in differing])
 
 
+@operation()
+def followed(settings: Settings, seconds: float = FOLLOWED_SECONDS) -> Commands:
+    """After the hand-over everything becomes Synced and Healthy, once; root is marked with that.
+
+    A run that was interrupted is finished by the next one. Later a lack is a warning: a deploy is no monitor.
+    """
+    wanted, state = handover.root(settings).mark, _state(settings)
+    due = state.followed != wanted
+    if due:
+        yield from _until_followed(settings, seconds)
+    elif missing := lacking(state.verdicts):
+        host.log(f"not Synced and Healthy: {missing}", log_func=logger.warning)
+    for sentence in settings.gitops.left_out:
+        host.log(f"left out: {sentence}")
+    if not due:
+        host.noop("everything was Synced and Healthy after the hand-over")
+        return
+    script = shlex.join(
+        ["annotate", f"applications.argoproj.io/{ROOT}", "--overwrite", f"{FOLLOWED}={wanted}"]
+    )
+    yield from changing(host, [limited(f"{_KUBECTL} -n {NAMESPACE} {script} >/dev/null", 60)])
+
+
+def _until_followed(settings: Settings, seconds: float) -> Commands:
+    hopes, seen, calm = Hopes(), list[Verdict](), False
+
+    def look() -> str | None:
+        nonlocal calm
+        done, text = remote(host, APPLICATIONS, 60)
+        if not done or "{" not in text:
+            return "the API does not answer"
+        seen[:] = judge(items(text.splitlines(), "applications"))
+        if lost := hopes.lost(seen):
+            raise Hopeless(lost)
+        missing, was_calm = lacking(seen), calm
+        calm = missing is None
+        # an ApplicationSet has no generation in its status: right after a change it still tells of the time before
+        return missing if missing or was_calm else "all of it is; looking once more"
+
+    def evidence() -> str:
+        left_out = [f"left out: {sentence}" for sentence in settings.gitops.left_out]
+        return "\n".join([*explained(seen), *_workloads(seen), *left_out])
+
+    what = "everything to be Synced and Healthy"
+    yield from wait(host, what, seconds, look, evidence, pause=_LOOK_PAUSE)
+
+
 def _objects(settings: Settings) -> tuple[str, ...]:
-    wanted = [handover.installed(settings), *handover.projects(settings), *handover.root(settings)]
-    secrets = ["secret/rzp-repository"] if settings.gitops.credential else []
-    return (*(item.name for item in wanted), *secrets)
+    wanted = [handover.installed(settings), handover.root(settings)]
+    operator = [handover.operator_namespace().name, handover.OPERATOR_NAME]
+    return (
+        *(item.name for item in wanted),
+        *([handover.CREDENTIAL_NAME] if settings.gitops.credential else []),
+        *(operator if settings.gitops.infisical else []),
+    )
 
 
 def _state(settings: Settings) -> ArgoCD:
     return recall(host, ArgoCDState, objects=_objects(settings))
 
 
-def _differing(settings: Settings, wanted: list[Object]) -> list[Object]:
+def _differing(settings: Settings, wanted: Sequence[Object]) -> list[Object]:
     applied = _state(settings).applied
-    return [item for item in wanted if applied.get(item.name) != item.sha256]
+    return [item for item in wanted if applied.get(item.name) != item.mark]
+
+
+def _show(settings: Settings, wanted: Sequence[Object]) -> None:
+    """Before Argo CD is there nothing can be compared. The manifest never is: it is two megabytes, most of it CRDs."""
+    if not difference.asked(host):
+        return
+    if handover.namespace().name in _state(settings).applied:
+        difference.show(host, wanted)
+    else:
+        host.log(f"  new: {', '.join(item.name for item in wanted)}")
+
+
+def _applying(wanted: Object) -> str:
+    manager = f"--field-manager={wanted.manager}"
+    return f"{_KUBECTL} apply --server-side --force-conflicts {manager} -n {wanted.namespace}"
 
 
 def _apply(wanted: Object) -> StringCommand:
-    return limited(f"{_APPLY} -f - >/dev/null", 120, stdin=wanted.text)
+    return limited(f"{_applying(wanted)} -f - >/dev/null", 120, stdin=wanted.text)
 
 
 def _pods() -> str:
-    kubectl = f"{paths.K3S_BINARY} kubectl -n {NAMESPACE}"
-    return remote(host, f"{kubectl} get pods,deployments,statefulsets -o wide")[1]
+    return remote(host, f"{_KUBECTL} -n {NAMESPACE} get pods,deployments,statefulsets -o wide")[1]
+
+
+def _workloads(verdicts: Sequence[Verdict], most: int = 5) -> list[str]:
+    """What runs where something lacks, and the last warnings: an Application tells nothing of its pods."""
+    spaces = dict.fromkeys(item.namespace for item in verdicts if item.missing and item.namespace)
+    lines: list[str] = []
+    for space in [space for space in spaces if space != NAMESPACE][:most]:
+        kubectl = f"{_KUBECTL} -n {shlex.quote(space)} get"
+        warnings = f"{kubectl} events --field-selector type=Warning --sort-by=.lastTimestamp --no-headers"
+        script = f"{kubectl} pods -o wide; {warnings} | tail -n 5; true"
+        lines += [f"--- {space}", *remote(host, script)[1].splitlines()]
+    return lines

@@ -29,7 +29,7 @@ READY_SECONDS = 300
 
 
 @operation()
-def ready(settings: Settings) -> Commands:
+def ready(settings: Settings, seconds: float = READY_SECONDS) -> Commands:
     """Every node of the environment is Ready in the wanted version, every server votes."""
 
     def look() -> str | None:
@@ -38,7 +38,7 @@ def ready(settings: Settings) -> Commands:
 
     missing = _missing(settings, recall(host, ClusterState))
     if missing is not None:
-        yield from wait(host, "the cluster", READY_SECONDS, look)
+        yield from wait(host, "the cluster", seconds, look)
     host.noop(f"{len(settings.nodes)} nodes are Ready" if missing is None else f"the run waits: {missing}")
 
 

@@ -54,7 +54,7 @@ def binary(settings: Settings) -> Commands:
 
 
 @operation()
-def server(settings: Settings, token: Secret) -> Commands:
+def server(settings: Settings, token: Secret, seconds: float = READY_SECONDS) -> Commands:
     """One server, completely: files, (re)start when due, and the wait until it is Ready and votes. One at a time."""
     me = state_of(settings, host)
     peers = {} if me.member else {peer: _asked(settings, peer, afresh=True) for peer in _others(settings)}
@@ -63,11 +63,12 @@ def server(settings: Settings, token: Secret) -> Commands:
         yield failure(f"{host.name}: {decision.reason}")
         return
     tokens = _token_forms(token, me)
-    yield from _run(settings, _server_files(settings, tokens, token, me, decision), token, alike=tokens)
+    files = _server_files(settings, tokens, token, me, decision)
+    yield from _run(settings, files, token, seconds, alike=tokens)
 
 
 @operation()
-def agent(settings: Settings, token: Secret) -> Commands:
+def agent(settings: Settings, token: Secret, seconds: float = READY_SECONDS) -> Commands:
     """One agent: files, (re)start when due, and the wait until its Node is Ready."""
     known = (_asked(settings, server).sha256(paths.SERVER_CA) for server in settings.servers)
     ca = next((digest for digest in known if digest), None)
@@ -76,7 +77,8 @@ def agent(settings: Settings, token: Secret) -> Commands:
             f"{host.name}: no server that answers has a CA to pin; deploy to {settings.first_server} first"
         )
         return
-    yield from _run(settings, [pinned(token, ca), k3s_files.registering(settings, host.name)], token)
+    files = [pinned(token, ca), k3s_files.registering(settings, host.name)]
+    yield from _run(settings, files, token, seconds)
 
 
 @operation()
@@ -143,7 +145,9 @@ def _kept(forms: list[File], me: Node) -> File:
     return next((form for form in forms if not form.differs(me)), forms[0])
 
 
-def _run(settings: Settings, files: list[File], token: Secret, alike: Sequence[File] = ()) -> Commands:
+def _run(
+    settings: Settings, files: list[File], token: Secret, seconds: float, alike: Sequence[File] = ()
+) -> Commands:
     """Write what differs, restart if K3s runs with something else than what is wanted, wait for evidence.
 
     `alike`: token files that are the same to K3s; to have been started with another one of them is no reason.
@@ -166,7 +170,7 @@ def _run(settings: Settings, files: list[File], token: Secret, alike: Sequence[F
         restart = f"; systemctl -q reset-failed {name} 2>/dev/null; systemctl restart --no-block {name}"
         yield from changing(host, [limited(script + (restart if due else ""), 60)])
     if due or unit.active != "active":
-        yield from _until_ready(settings, name, token)
+        yield from _until_ready(settings, name, token, seconds)
     else:
         host.noop(f"{name} runs {settings.k3s.version} with this configuration")
 
@@ -178,7 +182,7 @@ def _started(me: Node, unit: Unit, inputs: Mapping[str, str]) -> Mapping[str, st
     return me.started if unit.starting or unit.active == "active" else {}
 
 
-def _until_ready(settings: Settings, unit: str, token: Secret) -> Commands:
+def _until_ready(settings: Settings, unit: str, token: Secret, seconds: float) -> Commands:
     name, node = host.name, settings.nodes[host.name]
     machine, address = _host(name), str(settings.node_ips(host.name)[0])
     api = machine if node.role == "server" else _host(settings.first_server)
@@ -201,7 +205,7 @@ def _until_ready(settings: Settings, unit: str, token: Secret) -> Commands:
     yield from wait(
         host,
         f"{name} to be a working {node.role}",
-        READY_SECONDS,
+        seconds,
         look,
         journal(machine, unit, token.reveal(), known=KNOWN),
     )

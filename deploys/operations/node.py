@@ -55,7 +55,7 @@ def write(files: list[File], node: Node, machine: Host) -> Commands:
 
 
 @operation()
-def first_boot(settings: Settings) -> Commands:
+def first_boot(settings: Settings, seconds: float = CLOUD_INIT_SECONDS) -> Commands:
     """Cloud-init is done; a degraded end is shown and goes on, an error is shown and ends the run."""
 
     def look() -> str | None:
@@ -67,7 +67,7 @@ def first_boot(settings: Settings) -> Commands:
 
     ended, fault, remarks = _cloud_init(state_of(settings, host))
     if not ended and not fault:
-        yield from wait(host, "the first boot", CLOUD_INIT_SECONDS, look, _cloud_init_log(host))
+        yield from wait(host, "the first boot", seconds, look, _cloud_init_log(host))
         ended, fault, remarks = _cloud_init(state_of(settings, host))
     if fault:
         yield failure(f"the first boot failed: {fault}", _cloud_init_log(host))

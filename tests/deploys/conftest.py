@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
+import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -209,7 +211,7 @@ def cluster_lines(settings: Settings) -> list[str]:
 
 def argocd_lines(settings: Settings) -> list[str]:
     """What a server says about Argo CD after the hand-over."""
-    wanted = [handover.installed(settings), *handover.root(settings)]
+    wanted = [handover.installed(settings), handover.root(settings)]
     items = [
         {
             "kind": "StatefulSet" if kind == "statefulset" else "Deployment",
@@ -219,9 +221,23 @@ def argocd_lines(settings: Settings) -> list[str]:
         }
         for kind, name in (controller.split("/") for controller in argocd.CONTROLLERS)
     ]
-    applied = [f"applied\t{item.name}\t{item.sha256}" for item in wanted]
-    applied += [f"applied\t{item.name}\t" for item in handover.projects(settings)]
-    return [*applied, "workloads", *json.dumps({"items": items}, indent=4).splitlines()]
+    applied = [f"applied\t{item.name}\t{item.mark}" for item in wanted]
+    workloads, applications = (
+        json.dumps({"items": found}, indent=4).splitlines() for found in (items, [followed_root(settings)])
+    )
+    return [*applied, "workloads", *workloads, "applications", *applications]
+
+
+def followed_root(settings: Settings) -> dict[str, Any]:
+    """The root Application after a hand-over that was waited for, without children; a double of Argo CD's answer."""
+    root = handover.root(settings)
+    spec, metadata = root.body["spec"], root.body["metadata"]
+    compared = {"source": spec["source"], "destination": spec["destination"]}
+    sync = {"status": "Synced", "comparedTo": compared}
+    return root.body | {
+        "metadata": metadata | {"annotations": {argocd.FOLLOWED: root.mark}},
+        "status": {"sync": sync, "health": {"status": "Healthy"}},
+    }
 
 
 @pytest.fixture
@@ -242,10 +258,14 @@ class Run:
 
     is_executing: bool = True
     DIFF: bool = False
+    planned: bool = True
 
     @property
     def config(self) -> Run:
         return self
+
+    def should_check_for_changes(self) -> bool:
+        return self.planned
 
     __hash__ = object.__hash__
 
@@ -266,7 +286,17 @@ class Machine:
     noops: list[str] = field(default_factory=list)
     logs: list[str] = field(default_factory=list)
     shell: list[str] = field(default_factory=list)
-    replies: dict[str, list[str]] = field(default_factory=dict)
+    sent: list[str] = field(default_factory=list)
+    replies: dict[str, list[str] | Iterator[list[str]]] = field(default_factory=dict)
+
+    def change(self, **fields: Any) -> None:
+        """It answers as before, but for these fields of its state."""
+        before = self.answers[NodeState]
+        self.answers[NodeState] = lambda: dataclasses.replace(before(), **fields)
+
+    def change_file(self, path: str, **fields: Any) -> None:
+        found = self.answers[NodeState]()
+        self.change(files={**found.files, path: dataclasses.replace(found.files[path], **fields)})
 
     def get_fact(self, fact: type, **_: object) -> Any:
         self.asked.append(fact.__name__)
@@ -286,7 +316,9 @@ class Machine:
     def run_shell_command(self, command: StringCommand, **_: object) -> tuple[bool, Any]:
         text = command.get_raw_value()
         self.shell.append(text)
+        self.sent.append(str(command.connector_arguments.get("_stdin") or ""))
         lines = next((lines for part, lines in self.replies.items() if part in text), [])
+        lines = lines if isinstance(lines, list) else next(lines)
         return True, type("Output", (), {"stdout": "\n".join(lines), "output": "\n".join(lines)})()
 
 
@@ -333,10 +365,12 @@ def _fails(command: FunctionCommand, machine: Any) -> bool:
 
 @pytest.fixture
 def carry_out() -> Carry:
-    """Run an operation on a machine as pyinfra does: to the end, or to the first failure."""
+    """Run an operation on a machine as pyinfra does: to the end, or to the first failure. It waits for one look."""
 
     def run(machine: Machine, operation: Any, **arguments: Any) -> list[PyinfraCommand]:
         done: list[PyinfraCommand] = []
+        if "seconds" in inspect.signature(operation._inner).parameters:
+            arguments.setdefault("seconds", 0)
         with ctx_host.use(machine):
             for command in operation._inner(**arguments):
                 done.append(command)

@@ -15,6 +15,7 @@ from deploys.facts import argocd, cluster
 from deploys.facts.node import Node, parse
 from deploys.facts.questions import Questions, for_host
 from deploys.facts.script import gathering
+from deploys.health import lacking
 from deploys.settings import DataDisk, Settings
 
 Lines = dict[str, Callable[..., list[str]]]
@@ -191,9 +192,10 @@ def test_a_cluster_that_does_not_answer_is_empty() -> None:
 def test_argocd_is_read_from_one_answer(settings: Settings, lines_of: Lines) -> None:
     seen = argocd.parse(lines_of["argocd"](settings))
     assert seen.missing is None
-    projects = {f"appprojects.argoproj.io/{layer}" for layer in ("core", "platform", "apps")}
-    assert {name for name, mark in seen.applied.items() if not mark} == projects
-    assert set(seen.applied) == projects | {"namespace/argocd", "applications.argoproj.io/root"}
+    assert set(seen.applied) == {"argocd/namespace/argocd", "argocd/applications.argoproj.io/root"}
+    assert all(seen.applied.values())
+    assert lacking(seen.verdicts) is None
+    assert seen.followed == seen.applied["argocd/applications.argoproj.io/root"]
 
 
 def test_a_controller_that_is_down_or_absent_is_named(settings: Settings, lines_of: Lines) -> None:
@@ -209,13 +211,21 @@ def test_only_the_checksum_of_a_secret_leaves_the_host(tmp_path: Path) -> None:
     kubectl = tmp_path / "k3s"
     kubectl.write_text(
         """#!/bin/sh
-case "$*" in *project*) echo '{}';; *secret*) printf '{\\n "data": {"password": "Y2FuYXJ5"},\\n  "annotations": {\\n    "rzp.io/content": "c0ffee"\\n }}\\n';; *) exit 1;; esac
+case "$*" in *appl*) echo '{'; echo '    "items": []'; echo '}';; *project*) echo '{}';; *"-n there get secret"*) printf '{\\n "data": {"password": "Y2FuYXJ5"},\\n  "annotations": {\\n    "rzp.io/content": "c0ffee"\\n }}\\n';; *) exit 1;; esac
 """
     )
     kubectl.chmod(0o755)
-    script = argocd.script(("secret/rzp-repository", "project/core", "namespace/none")).replace(
-        "/usr/local/bin/k3s", str(kubectl)
-    )
-    lines = _sh(script)
-    assert argocd.parse(lines).applied == {"secret/rzp-repository": "c0ffee", "project/core": ""}
+    objects = ("there/secret/x", "argocd/project/core", "argocd/namespace/none", "argocd/secret/x")
+    lines = _sh(argocd.script(objects).replace("/usr/local/bin/k3s", str(kubectl)))
+    seen = argocd.parse(lines)
+    assert seen.applied == {"there/secret/x": "c0ffee", "argocd/project/core": ""}
+    assert lacking(seen.verdicts) == "root absent"
     assert "Y2FuYXJ5" not in "".join(lines)
+
+
+def test_each_list_is_read_to_its_own_end() -> None:
+    """The workloads could not be listed, and the last list was cut off."""
+    lines = ["workloads", "applications", "{", '    "items": [1]', "}", "more", "{", '    "items": [2]']
+    assert cluster.items(lines, "workloads") == []
+    assert cluster.items(lines, "applications") == [1]
+    assert cluster.items(lines, "more") == []

@@ -125,7 +125,7 @@ def test_servers_come_one_after_the_other_then_agents_then_the_cluster(converged
     names = [step["name"] for step in converged.run("--dry")[0]["plan"]]
     steps = ["Server @fake/s1", "Server @fake/s2", "Server @fake/s3", "Agents", "The cluster is ready"]
     assert [name for name in names if name in steps] == steps
-    assert names[-1].endswith("Hand-over to Argo CD")
+    assert names[-1].endswith("Everything is Synced and Healthy")
     hosts = {step["name"]: step for step in converged.run("--dry")[0]["plan"]}
     assert set(hosts) >= set(steps)
 

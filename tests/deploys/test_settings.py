@@ -75,3 +75,11 @@ def test_an_address_of_ipv6_stands_in_brackets(rzp: dict[str, Any]) -> None:
 def test_own_keys_and_free_keys_do_not_overlap() -> None:
     assert not OWN & SERVER
     assert AGENT < SERVER
+
+
+def test_what_an_older_inventory_does_not_say_has_a_default(settings: Settings, rzp: dict[str, Any]) -> None:
+    assert (settings.components, settings.gitops.infisical, settings.gitops.left_out) == ((), False, ())
+    rzp["gitops"] |= {"infisical": True, "left_out": ["core/longhorn: no pin"]}
+    told = Settings.parse(rzp | {"components": ["argocd", "cert-manager"]})
+    assert told.components == ("argocd", "cert-manager")
+    assert told.gitops.left_out == ("core/longhorn: no pin",)
