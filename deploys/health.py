@@ -182,6 +182,8 @@ def _told(body: Body) -> Iterator[tuple[bool, str]]:
 def _resources(resources: list[Body]) -> Iterator[tuple[bool, str]]:
     """Argo CD 3 tells the health of a resource here only with controller.resource.health.persist."""
     for item in resources:
+        if _is(item, "Application") or _is(item, "ApplicationSet"):
+            continue  # judged by itself
         health = item.get("health") or {}
         states = [
             *([item["status"]] if item.get("status", "Synced") != "Synced" else []),
