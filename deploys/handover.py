@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from deploys.facts.argocd import CONTENT, NAMESPACE
+from deploys.facts.argocd import CONTENT, FOLLOWED, NAMESPACE
 from deploys.templates import render
 from deploys.token import secret
 
@@ -67,7 +67,7 @@ class Object:
 
 
 def root(settings: Settings) -> Object:
-    """The root Application, rendered for the environment."""
+    """The root Application, rendered for the environment; applying it takes back that it was followed."""
     text = render(
         ROOT,
         environment=settings.environment,
@@ -75,7 +75,9 @@ def root(settings: Settings) -> Object:
         revision=settings.gitops.revision,
         path=settings.gitops.path,
     )
-    return _object(yaml.safe_load(text))
+    body = yaml.safe_load(text)
+    body["metadata"]["annotations"] = body["metadata"].get("annotations", {}) | {FOLLOWED: ""}
+    return _object(body)
 
 
 def health() -> Object:

@@ -38,7 +38,8 @@ def remote(host: Host, script: str, seconds: int = 30, *, stdin: str | None = No
     try:
         if not host.connected:
             host.connect(raise_exceptions=True)
-        done, output = host.run_shell_command(limited(script, seconds, stdin=stdin), _sudo=True)
+        # outside of an operation pyinfra does not look at what a command carries along
+        done, output = host.run_shell_command(limited(script, seconds), _sudo=True, _stdin=stdin)
     except (TimeoutError, OSError, SSHException, ConnectError) as error:
         return False, f"{host.name} does not answer: {error}"
     return done, output.stdout if done else output.output

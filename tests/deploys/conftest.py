@@ -313,10 +313,10 @@ class Machine:
     def connect(self, **_: object) -> None:
         raise TimeoutError("no route to host")
 
-    def run_shell_command(self, command: StringCommand, **_: object) -> tuple[bool, Any]:
+    def run_shell_command(self, command: StringCommand, **arguments: object) -> tuple[bool, Any]:
         text = command.get_raw_value()
         self.shell.append(text)
-        self.sent.append(str(command.connector_arguments.get("_stdin") or ""))
+        self.sent.append(str(arguments.get("_stdin") or ""))
         lines = next((lines for part, lines in self.replies.items() if part in text), [])
         lines = lines if isinstance(lines, list) else next(lines)
         return True, type("Output", (), {"stdout": "\n".join(lines), "output": "\n".join(lines)})()

@@ -123,11 +123,11 @@ def test_what_kubectl_says_is_shown_and_an_error_is_a_note(
     kubectl.write_text(f"#!/bin/sh\n{script}\n")
     kubectl.chmod(0o755)
 
-    def run(command: StringCommand, **_: object) -> tuple[bool, Any]:
+    def run(command: StringCommand, **arguments: object) -> tuple[bool, Any]:
         text = command.get_raw_value().replace(paths.K3S_BINARY, str(kubectl))
         done = subprocess.run(
             ["sh", "-c", text],
-            input=str(command.connector_arguments["_stdin"]),
+            input=str(arguments["_stdin"]),
             capture_output=True,
             text=True,
             check=False,

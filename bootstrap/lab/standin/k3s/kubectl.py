@@ -120,7 +120,7 @@ def diff(server: Client, arguments: Namespace) -> list[str]:
         with tempfile.TemporaryDirectory() as folder:
             names = [str(Path(folder, name)) for name in ("LIVE", "MERGED")]
             for name, body in zip(names, versions, strict=True):
-                Path(name).write_text(f"{json.dumps(body, indent=2)}\n" if body else "")
+                Path(name).write_text(f"{json.dumps(body, indent=2, sort_keys=True)}\n" if body else "")
             subprocess.run(["diff", "-u", "-N", *names], check=False)
         arguments.status = 1
     return []
