@@ -5,6 +5,7 @@ Everything is root, what root and the ApplicationSets name in `status.resources`
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,8 @@ _DONE = ("Synced", "Pruned", "PruneSkipped")
 _LINES = 12
 """Reasons that are given for one object."""
 _CHARACTERS = 400
-"""Of one message; a render error can bring the whole manifest along."""
+"""Of one message; that of a program that failed tells its command line first and what was wrong last."""
+_PREFIX = re.compile(r"Failed to load target state: .*?rpc error: code = \w+ desc = ")
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def _application(body: Body, *, settled: bool) -> Verdict:
     if sync == "Synced" and health in _FINE and current and not running and not deleted:
         return Verdict(name)
     also = {"it is being deleted": deleted, "a sync is running": running}
-    also["its status is about an earlier spec"] = bool(sync) and not current
+    also["its status is about an earlier spec"] = bool(_compared(body)) and not current
     state = f"{sync or '?'}/{health or '?'}" if sync or health else "has no status yet"
     missing = "; ".join([state, *(words for words, holds in also.items() if holds)])
     told = list(_told(body))
@@ -142,10 +144,13 @@ def _current(body: Body) -> bool:
     the same comparison it decides that it has to compare anew (needRefreshAppStatus in controller/appcontroller.go of
     Argo CD 3.5). There is no observedGeneration. What is empty or false is left out of the one and not of the other.
     """
-    spec = body.get("spec", {})
-    compared = body.get("status", {}).get("sync", {}).get("comparedTo", {})
+    spec, compared = body.get("spec", {}), _compared(body)
     fields = ("sources" if spec.get("sources") else "source", "destination")
     return all(_pruned(spec.get(field)) == _pruned(compared.get(field)) for field in fields)
+
+
+def _compared(body: Body) -> Body:
+    return dict(body.get("status", {}).get("sync", {}).get("comparedTo") or {})
 
 
 def _pruned(value: Any) -> Any:
@@ -200,9 +205,9 @@ def _object(item: Body) -> str:
 
 def _line(what: str, message: str, *, fresh: bool = False) -> tuple[bool, str]:
     """Only of what is `fresh` it can be said that it will not change."""
-    text = " ".join(message.split())
-    known = remedy(text)
-    short = f"{text[:_CHARACTERS]}…" if len(text) > _CHARACTERS else text
+    text = _PREFIX.sub("", " ".join(message.split()))
+    known, half = remedy(text), _CHARACTERS // 2
+    short = f"{text[:half]} … {text[-half:]}" if len(text) > _CHARACTERS else text
     line = f"{what}: {short}" if short else what
     return fresh and known is not None and known.final, f"{line} → {known.fix}" if known else line
 

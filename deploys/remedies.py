@@ -61,6 +61,11 @@ _KNOWN: tuple[tuple[str, str, bool], ...] = (
         False,
     ),
     (
+        r"not permitted in project '?(?P<project>[\w.-]+)|allowed destinations in project '(?P<project2>[^']+)",
+        "the AppProject {project} does not allow it: allow it in the repository, kubernetes/clusters",
+        False,
+    ),
+    (
         r"^spec\.\S+ .*(?:is|are) required",
         "the Application is not complete: correct it in the repository",
         True,
@@ -79,9 +84,11 @@ _KNOWN: tuple[tuple[str, str, bool], ...] = (
 
 
 def remedy(message: str) -> Remedy | None:
-    """The first one that fits; None where there is none."""
-    for pattern, fix, final in _KNOWN:
-        if found := re.search(pattern, message):
-            words = {name.rstrip("2"): word for name, word in found.groupdict().items() if word}
-            return Remedy(fix.format(**words), final)
-    return None
+    """The fix of the first one that fits; final if one of all that fit is. None where there is none."""
+    known = [(re.search(pattern, message), fix, final) for pattern, fix, final in _KNOWN]
+    fitting = [(found, fix, final) for found, fix, final in known if found]
+    if not fitting:
+        return None
+    found, fix, _ = fitting[0]
+    words = {name.rstrip("2"): word for name, word in found.groupdict().items() if word}
+    return Remedy(fix.format(**words), any(final for _, _, final in fitting))

@@ -1,4 +1,8 @@
-"""The judgement of Argo CD's answers; what they are is told in fixtures/argocd."""
+"""The judgement of Argo CD's answers.
+
+In fixtures/argocd: healthy.json and waiting.json are a tree of Applications, recorded.jsonl single ones, all of them
+recorded from Argo CD 3.5.1, trimmed and with other addresses; cases.yaml are doubles.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from deploys.health import Verdict, explained, judge, lacking
 Body = dict[str, Any]
 
 FIXTURES = Path(__file__).parent / "fixtures" / "argocd"
-RECORDED = sorted(path.stem for path in FIXTURES.glob("*.json"))
+TREES = ("healthy", "waiting")
 CASES: dict[str, Body] = yaml.safe_load((FIXTURES / "cases.yaml").read_text())
 MANIFEST = os.environ.get("RZP_ARGOCD_MANIFEST")
 
@@ -42,6 +46,69 @@ def _changed(change: Body) -> list[Body]:
     """The healthy answer, changed."""
     found = {item["metadata"]["name"]: item for item in _answer("healthy")}
     return list(_merged(found, change).values())
+
+
+def _recorded() -> dict[str, Body]:
+    lines = map(json.loads, (FIXTURES / "recorded.jsonl").read_text().splitlines())
+    return {item["metadata"]["name"]: item for item in lines}
+
+
+# what is missing; a part of the explanation; whether only a person can change it
+RECORDED: dict[str, tuple[str, str, bool]] = {
+    "degraded": ("Synced/Degraded", "Synced/Degraded", False),
+    "sync-running": (
+        "OutOfSync/Progressing; a sync is running",
+        "sync Running: waiting for healthy state of apps/Deployment/w",
+        False,
+    ),
+    "missing-crd-retrying": (
+        "OutOfSync/Missing; a sync is running",
+        "→ the cluster has no CRD for IPAddressPool.metallb.io: an Application of an earlier wave should bring it",
+        False,
+    ),
+    "missing-crd-exhausted": (
+        "OutOfSync/Missing",
+        "SyncError: Failed last sync attempt to [0e04aa3df75e3bd08be561bae8ab3e4dd27ee713]",
+        True,
+    ),
+    "missing-crd-skipdryrun": ("OutOfSync/Healthy", "no CRD for IPAddressPool.metallb.io", True),
+    "repo-auth": ("Unknown/Healthy", "→ the repository is unknown or refuses the credential", True),
+    "repo-not-found": ("Unknown/Healthy", "→ the repository is unknown or refuses the credential", True),
+    "repo-refused": ("Unknown/Healthy", "connection refused → it cannot be reached from the cluster", False),
+    "unknown-host": ("Unknown/Healthy", "no such host → it cannot be reached from the cluster", False),
+    "unknown-revision": ("Unknown/Healthy", "→ the repository has no revision nope: push it", True),
+    "unknown-path": ("Unknown/Healthy", "→ the folder is not in the repository at this revision", True),
+    "chart-version": ("Unknown/Healthy", "→ compare the pin in bootstrap/config/pins.py", True),
+    "chart-name": ("Unknown/Healthy", "→ compare the pin in bootstrap/config/pins.py", True),
+    "project-missing": ("Unknown/Unknown", "→ root brings the AppProject nowhere in its first wave", False),
+    "project-namespace": ("Unknown/Unknown", "→ the AppProject s-narrow does not allow it", False),
+    "project-kind": ("OutOfSync/Missing", "→ the AppProject s-narrow does not allow it", True),
+    "set-auth": ("ErrorOccurred=True", "→ the repository is unknown or refuses the credential", False),
+    "set-duplicate": ("ErrorOccurred=True", "contains applications with duplicate name: same", False),
+}
+
+
+@pytest.mark.parametrize(("name", "missing", "reason", "final"), [(n, *RECORDED[n]) for n in RECORDED])
+def test_what_was_recorded_is_told_with_its_reason_and_its_fix(
+    name: str, missing: str, reason: str, final: bool
+) -> None:
+    verdicts = judge([*_answer("healthy"), _recorded()[name]])
+    assert str(lacking(verdicts)).removeprefix("applicationset/") == f"{name} {missing}"
+    assert reason in "\n".join(explained(verdicts))
+    assert any(verdict.hopeless for verdict in verdicts) is final
+
+
+def test_an_applicationset_without_a_single_application_is_fine() -> None:
+    assert lacking(judge([*_answer("healthy"), _recorded()["set-zero"]])) is None
+
+
+def test_root_waits_for_one_wave_and_the_next_one_is_not_there_yet() -> None:
+    verdicts = judge(_answer("waiting"))
+    assert lacking(verdicts) == (
+        "root OutOfSync/Progressing; a sync is running, alpha Synced/Progressing, beta absent, applicationset/apps absent"
+    )
+    assert "  sync Running: waiting for healthy state of argoproj.io/Application/alpha" in explained(verdicts)
+    assert not any(verdict.hopeless for verdict in verdicts)
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -122,9 +189,8 @@ def crds() -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", RECORDED)
-def test_a_recorded_answer_is_what_the_crds_allow(name: str, crds: dict[str, Any]) -> None:
-    for item in _answer(name):
+def test_a_recorded_answer_is_what_the_crds_allow(crds: dict[str, Any]) -> None:
+    for item in (*(item for tree in TREES for item in _answer(tree)), *_recorded().values()):
         crds[item["kind"]].validate(item)
 
 

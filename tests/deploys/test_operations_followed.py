@@ -119,7 +119,7 @@ def test_what_only_a_person_can_change_ends_the_wait_at_once(
     just_applied = copy.deepcopy(healthy)
     del just_applied["root"]["status"]
     _answers(machine, just_applied, _not_comparable(healthy, message))
-    (failed,) = carry_out(machine, argocd.followed, settings=settings, seconds=60)
+    (failed,) = carry_out(machine, argocd.followed, settings=settings, seconds=2)
     assert isinstance(failed, FunctionCommand)
     assert message in machine.logs[-1]
     assert UNREADABLE[message] in machine.logs[-1]
