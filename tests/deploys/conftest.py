@@ -1,42 +1,27 @@
-"""An environment of the deploys, a host that answers from values, and the text that a converged host would give."""
+"""An environment of the deploys, its machines, and what it takes to run an operation on one of them."""
 
 from __future__ import annotations
 
-import base64
-import dataclasses
-import hashlib
 import inspect
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pyinfra.api.command import FunctionCommand, PyinfraCommand, StringCommand
+from pyinfra.api.command import FunctionCommand, PyinfraCommand
 from pyinfra.context import ctx_host
 
 from bootstrap.secrets import Secret
-from deploys import handover, k3s_files, paths, system, token
+from deploys import paths
 from deploys.facts import argocd, cluster
 from deploys.facts.argocd import ArgoCD, ArgoCDState
 from deploys.facts.cluster import Cluster, ClusterState
 from deploys.facts.node import Node, NodeState, parse
-from deploys.facts.questions import UNIT
 from deploys.settings import Settings
+from tests.deploys import converged
+from tests.deploys.converged import ADMIN, PASSWORD
+from tests.deploys.machine import Answers, Machine, Machines, Run
 
-PASSWORD = "canary-0f4b7c1d9e2a6358"
-CA = hashlib.sha256(b"the CA").hexdigest()
-ADMIN = """apiVersion: v1
-kind: Config
-clusters:
-- {name: default, cluster: {server: "https://127.0.0.1:6443", certificate-authority-data: Q0E=}}
-users:
-- {name: default, user: {client-key-data: S0VZ}}
-contexts:
-- {name: default, context: {cluster: default, user: default}}
-current-context: default
-"""
 DISK = "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi2"
 
 
@@ -108,225 +93,16 @@ def settings(rzp: dict[str, Any]) -> Settings:
     return Settings.parse(rzp)
 
 
-def _answer(path: str, mode: int, kind: str, value: str) -> str:
-    return f"file\t{path}\t{mode:o}\troot\t{kind}\t{value}"
-
-
-def _dumpe2fs(blocks: int, *, size: int = 4096) -> str:
-    """The lines of an ext4 that the script picks, as it sends them."""
-    text = f"Block count:              {blocks}\nBlock size:               {size}\nBlocks per group:         {size * 8}\n"
-    return base64.b64encode(text.encode()).decode()
-
-
-def _system_disk(*, total: int = 41943040, size: int = 41680863, blocks: int = 5210107) -> str:
-    """/ as on Debian's cloud image after its first boot: partition 1 behind 14 and 15. Numbers are sectors."""
-    return f"root\text4\tsda1\tsda\t1\t262144\t{size}\t{total}\t262144 2048 8192\t{_dumpe2fs(blocks)}"
-
-
-def converged_lines(settings: Settings, name: str) -> list[str]:
-    """What the gathering script prints on a host that is as wanted."""
-    node, secret = settings.nodes[name], Secret(PASSWORD)
-    others = [server for server in settings.servers if server != name]
-    server = node.role == "server"
-    drop_in = k3s_files.joining(settings, name, others[0]) if others else k3s_files.founding(settings, name)
-    tokens = token.pinned(secret, CA) if others else token.short(secret)
-    unit = k3s_files.unit(settings, name)
-    config = k3s_files.config(settings, name)
-    started = {paths.K3S_BINARY: settings.k3s.sha256} | {
-        file.path: file.sha256 for file in (config, tokens, unit)
-    }
-    texts = [
-        (paths.CLOUD_INIT_RESULT, 0o644, "{}"),
-        (paths.CLOUD_INIT_STATUS, 0o644, '{"v1": {"init": {"errors": [], "recoverable_errors": {}}}}'),
-        (paths.MODULES_LOAD, 0o644, system.modules_text()),
-        (paths.SYSCTL, 0o644, system.sysctl_text(settings)),
-        (paths.K3S_STARTED, 0o600, "".join(f"{digest}  {path}\n" for path, digest in started.items())),
-        *((file.path, file.mode, file.text) for file in (config, unit)),
-    ]
-    chosen = drop_in if server else k3s_files.registering(settings, name)
-    texts.append((chosen.path, chosen.mode, chosen.text))
-    units = {UNIT[node.role]: "enabled", "swap.target": "masked"}
-    lines = ["cloud-init", _system_disk()]
-    for disk in node.data_disks:
-        uuid = "5c0c1b2e-0000-4000-8000-000000000001"
-        mount = system.mount_unit(disk.mount)
-        texts.append((paths.unit(mount), 0o644, system.mount_text(uuid, disk)))
-        units[mount] = "enabled"
-        tags = base64.b64encode(f"DEVNAME=/dev/sdb\nUUID={uuid}\nTYPE=ext4\n".encode()).decode()
-        held = f"{8 << 30}\t{_dumpe2fs((8 << 30) // 4096)}"
-        lines += [
-            f"disk\t{disk.device}\t/dev/sdb\t8:10\t0\t{tags}\t\t0\t{held}",
-            f"mount\t{disk.mount}\t8:16",
-        ]
-    lines += [
-        _answer(path, mode, "text", base64.b64encode(text.encode()).decode()) for path, mode, text in texts
-    ]
-    lines += [_answer(paths.K3S_BINARY, 0o755, "sha256", settings.k3s.sha256)]
-    lines += [_answer(paths.K3S_TOKEN, 0o600, "sha256", tokens.sha256)]
-    if server:
-        lines += [
-            _answer(paths.SERVER_CA, 0o644, "sha256", CA),
-            _answer(paths.K3S_KUBECONFIG, 0o600, "sha256", hashlib.sha256(ADMIN.encode()).hexdigest()),
-        ]
-        lines += [f"exists\t{paths.ETCD_MEMBER}", "serving"]
-    for unit_name, state in units.items():
-        lines += [
-            f"unit\tId={unit_name}",
-            "unit\tActiveState=active",
-            f"unit\tUnitFileState={state}",
-            "unit\t",
-        ]
-    packages = (*system.PACKAGES["machine"], *system.PACKAGES["node"])
-    lines += [f"package\t{package}\tii " for package in packages]
-    lines += [f"module\t{module}" for module in system.MODULES]
-    lines += [f"sysctl\t{key}\t{value}" for key, value in system.sysctl_values(settings).items()]
-    return [*lines, "end"]
-
-
-def _kube_node(settings: Settings, name: str) -> dict[str, Any]:
-    node = settings.nodes[name]
-    conditions = [{"type": "Ready", "status": "True"}]
-    conditions += [{"type": "EtcdIsVoter", "status": "True"}] if node.role == "server" else []
-    taints = [taint.replace("=", ":").split(":") for taint in node.taints]
-    notes = {
-        cluster.LABELS: ",".join(node.labels),
-        cluster.TAINTS: ",".join(f"{k}:{e}" for k, _, e in taints),
-    }
-    return {
-        "metadata": {"name": name, "labels": node.labels, "annotations": notes},
-        "spec": {"taints": [{"key": k, "value": v, "effect": e} for k, v, e in taints]},
-        "status": {
-            "nodeInfo": {"kubeletVersion": settings.k3s.version},
-            "addresses": [{"type": "InternalIP", "address": str(address)} for address in node.addresses],
-            "conditions": conditions,
-        },
-    }
-
-
-def cluster_lines(settings: Settings) -> list[str]:
-    """What a server of a converged cluster says about it."""
-    nodes = {"items": [_kube_node(settings, name) for name in settings.nodes]}
-    return ["unit\tactive", "readyz\tok", "nodes", *json.dumps(nodes, indent=4).splitlines()]
-
-
-def argocd_lines(settings: Settings) -> list[str]:
-    """What a server says about Argo CD after the hand-over."""
-    wanted = [handover.installed(settings), handover.root(settings)]
-    items = [
-        {
-            "kind": "StatefulSet" if kind == "statefulset" else "Deployment",
-            "metadata": {"name": name, "generation": 1},
-            "spec": {"replicas": 1},
-            "status": {"availableReplicas": 1, "observedGeneration": 1},
-        }
-        for kind, name in (controller.split("/") for controller in argocd.CONTROLLERS)
-    ]
-    applied = [f"applied\t{item.name}\t{item.mark}" for item in wanted]
-    workloads, applications = (
-        json.dumps({"items": found}, indent=4).splitlines() for found in (items, [followed_root(settings)])
-    )
-    return [*applied, "workloads", *workloads, "applications", *applications]
-
-
-def followed_root(settings: Settings) -> dict[str, Any]:
-    """The root Application after a hand-over that was waited for, without children; a double of Argo CD's answer."""
-    root = handover.root(settings)
-    spec, metadata = root.body["spec"], root.body["metadata"]
-    compared = {"source": spec["source"], "destination": spec["destination"]}
-    sync = {"status": "Synced", "comparedTo": compared}
-    return root.body | {
-        "metadata": metadata | {"annotations": {argocd.FOLLOWED: root.mark}},
-        "status": {"sync": sync, "health": {"status": "Healthy"}},
-    }
-
-
 @pytest.fixture
 def dumpe2fs() -> Callable[..., str]:
     """An ext4 of so many blocks, as the gathering script sends it."""
-    return _dumpe2fs
+    return converged.dumpe2fs
 
 
 @pytest.fixture
 def system_disk() -> Callable[..., str]:
     """The gathering script's line about a system disk."""
-    return _system_disk
-
-
-@dataclass
-class Run:
-    """The run that hosts belong to; compared by identity, as pyinfra's state is."""
-
-    is_executing: bool = True
-    DIFF: bool = False
-    planned: bool = True
-
-    @property
-    def config(self) -> Run:
-        return self
-
-    def should_check_for_changes(self) -> bool:
-        return self.planned
-
-    __hash__ = object.__hash__
-
-
-Answers = dict[type, Callable[[], Any]]
-
-
-@dataclass
-class Machine:
-    """A host whose facts are values, and which records what is said and run."""
-
-    name: str
-    state: Run
-    answers: Answers
-    inventory: Machines | None = None
-    connected: bool = True
-    asked: list[str] = field(default_factory=list)
-    noops: list[str] = field(default_factory=list)
-    logs: list[str] = field(default_factory=list)
-    shell: list[str] = field(default_factory=list)
-    sent: list[str] = field(default_factory=list)
-    replies: dict[str, list[str] | Iterator[list[str]]] = field(default_factory=dict)
-
-    def change(self, **fields: Any) -> None:
-        """It answers as before, but for these fields of its state."""
-        before = self.answers[NodeState]
-        self.answers[NodeState] = lambda: dataclasses.replace(before(), **fields)
-
-    def change_file(self, path: str, **fields: Any) -> None:
-        found = self.answers[NodeState]()
-        self.change(files={**found.files, path: dataclasses.replace(found.files[path], **fields)})
-
-    def get_fact(self, fact: type, **_: object) -> Any:
-        self.asked.append(fact.__name__)
-        return self.answers[fact]()
-
-    def noop(self, text: str) -> None:
-        self.noops.append(text)
-
-    def log(self, text: str, **_: object) -> None:
-        self.logs.append(text)
-
-    log_styled = log
-
-    def connect(self, **_: object) -> None:
-        raise TimeoutError("no route to host")
-
-    def run_shell_command(self, command: StringCommand, **arguments: object) -> tuple[bool, Any]:
-        text = command.get_raw_value()
-        self.shell.append(text)
-        self.sent.append(str(arguments.get("_stdin") or ""))
-        lines = next((lines for part, lines in self.replies.items() if part in text), [])
-        lines = lines if isinstance(lines, list) else next(lines)
-        return True, type("Output", (), {"stdout": "\n".join(lines), "output": "\n".join(lines)})()
-
-
-class Machines(dict[str, Machine]):
-    """The inventory."""
-
-    def get_host(self, name: str) -> Machine:
-        return self[name]
+    return converged.system_disk
 
 
 @pytest.fixture
@@ -335,9 +111,9 @@ def machines(settings: Settings) -> Machines:
     run, found = Run(), Machines()
     for name in settings.nodes:
         answers: Answers = {
-            NodeState: lambda name=name: parse(converged_lines(settings, name)),  # type: ignore[misc]
-            ClusterState: lambda: cluster.parse(cluster_lines(settings)),
-            ArgoCDState: lambda: argocd.parse(argocd_lines(settings)),
+            NodeState: lambda name=name: parse(converged.node_lines(settings, name)),  # type: ignore[misc]
+            ClusterState: lambda: cluster.parse(converged.cluster_lines(settings)),
+            ArgoCDState: lambda: argocd.parse(converged.argocd_lines(settings)),
         }
         found[name] = Machine(name, run, answers, found)
     return found
@@ -345,7 +121,7 @@ def machines(settings: Settings) -> Machines:
 
 def empty_machine() -> Node:
     """Right after its first boot."""
-    return parse(["cloud-init", _answer(paths.CLOUD_INIT_RESULT, 0o644, "text", "e30="), "end"])
+    return parse(["cloud-init", converged.answer(paths.CLOUD_INIT_RESULT, 0o644, "text", "e30="), "end"])
 
 
 @pytest.fixture
@@ -392,4 +168,8 @@ def texts() -> Callable[[list[PyinfraCommand]], str]:
 @pytest.fixture
 def lines_of() -> dict[str, Any]:
     """The converged hosts' answers as text, for a run through pyinfra itself."""
-    return {"node": converged_lines, "cluster": cluster_lines, "argocd": argocd_lines}
+    return {
+        "node": converged.node_lines,
+        "cluster": converged.cluster_lines,
+        "argocd": converged.argocd_lines,
+    }

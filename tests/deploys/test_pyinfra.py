@@ -121,6 +121,20 @@ def test_a_converged_cluster_costs_one_command_per_host_and_two_more_on_one_serv
     assert run["results"]["totals"]["success"] == 0
 
 
+@pytest.mark.parametrize("mode", ["--dry", "-y"])
+def test_what_is_not_healthy_later_is_a_warning_and_costs_nothing_more(converged: Fakes, mode: str) -> None:
+    inventory = converged.project.path / "inventories/test.py"
+    inventory.write_text(inventory.read_text().replace('"status": "Healthy"', '"status": "Degraded"'))
+    converged.rzp["gitops"]["left_out"] = ["core/longhorn: no pin"]
+    converged.write()
+    done = converged.project.pyinfra("deploys/k3s.py", "--json", "-vv", mode)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("not Synced and Healthy: root Synced/Degraded") == 1
+    assert done.stderr.count("left out: core/longhorn: no pin") == 1
+    assert done.stderr.count(">>> ") == 4 + 2
+    assert _changes(json.loads(done.stdout)) == []
+
+
 def test_servers_come_one_after_the_other_then_agents_then_the_cluster(converged: Fakes) -> None:
     names = [step["name"] for step in converged.run("--dry")[0]["plan"]]
     steps = ["Server @fake/s1", "Server @fake/s2", "Server @fake/s3", "Agents", "The cluster is ready"]
