@@ -110,7 +110,6 @@ class Settings(Model):
     argocd: Published
     components: tuple[str, ...] = ()
     gitops: GitOps
-    components: tuple[str, ...] = ()
     kubeconfig: str
     context: str
 
