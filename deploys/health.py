@@ -187,6 +187,9 @@ def _told(body: Body) -> Iterator[tuple[bool, str]]:
 def _resources(resources: list[Body]) -> Iterator[tuple[bool, str]]:
     """Argo CD 3 tells the health of a resource here only with controller.resource.health.persist."""
     for item in resources:
+        if item.get("requiresPruning"):
+            yield _line(f"{_object(item)} is no longer in the repository", "delete it by hand")
+            continue
         if _is(item, "Application") or _is(item, "ApplicationSet"):
             continue  # judged by itself
         health = item.get("health") or {}
