@@ -30,7 +30,7 @@ kind: Config
 clusters:
 - {name: default, cluster: {server: "https://127.0.0.1:6443", certificate-authority-data: Q0E=}}
 users:
-- {name: default, user: {client-key-data: S0VZ}}
+- {name: default, user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}}
 contexts:
 - {name: default, context: {cluster: default, user: default}}
 current-context: default
