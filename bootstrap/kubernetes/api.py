@@ -72,7 +72,9 @@ class Api:
                 connection.sock.settimeout(self._limits.read)
                 self._servers = [server]
                 return connection
-        raise KubernetesError(f"the Kubernetes API is not reached: {', '.join(refusals)}")
+        raise KubernetesError(
+            f"the Kubernetes API is not reached: {', '.join(refusals)}; is the network reached from here? then on a server: journalctl -u k3s"
+        )
 
 
 def _unreached(error: OSError, limits: Limits) -> str:

@@ -91,8 +91,8 @@ def test_every_server_that_is_not_reached_is_named_with_its_reason(
 ) -> None:
     said = str(refused(api(closed, double().tls, mute)))
 
-    assert said == (
-        f"the Kubernetes API is not reached: {closed} (Connection refused), {mute} (no answer within 1 s)"
+    assert said.startswith(
+        f"the Kubernetes API is not reached: {closed} (Connection refused), {mute} (no answer within 1 s); "
     )
 
 
