@@ -17,6 +17,7 @@ from bootstrap.cli.render import console
 from bootstrap.cli.session import Session
 from bootstrap.errors import RzpError
 from bootstrap.kubernetes.api import Api
+from bootstrap.kubernetes.applications import Application
 from bootstrap.kubernetes.kubeconfig import Kubeconfig
 from bootstrap.status import Status
 
@@ -94,12 +95,18 @@ def show(found: Status) -> None:
     if found.applications is not None:
         table = _table("application", "project", "sync", "health")
         for one in found.applications:
-            state = one.health if one.sync == "Synced" else "Progressing"
-            _add(table, state, one.name, one.project, one.sync, one.health)
+            _add(table, _of_both(one), one.name, one.project, one.sync, one.health)
         _print(table, {one.name: one.detail for one in found.applications})
     _sentences("- left out:", found.left_out, "yellow")
     _sentences("i", found.notes, "cyan")
     _sentences("x", found.problems, "bold red")
+
+
+def _of_both(one: Application) -> str:
+    """Never by health alone: what cannot be rendered reads Healthy, with sync Unknown."""
+    if one.sync == "Unknown":
+        return one.sync
+    return "Progressing" if (one.sync, one.health) == ("OutOfSync", "Healthy") else one.health
 
 
 def _table(*titles: str) -> Table:

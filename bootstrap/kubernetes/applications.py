@@ -38,32 +38,37 @@ def read(api: Api) -> list[Application] | None:
 
 
 def application(item: Mapping[str, Any]) -> Application:
-    status = item.get("status") or {}
+    status, spec = item.get("status") or {}, item.get("spec") or {}
     sync = (status.get("sync") or {}).get("status") or "Unknown"
     health = (status.get("health") or {}).get("status") or "Unknown"
     phase = (status.get("operationState") or {}).get("phase") or "Succeeded"
-    fine = (sync, health, phase) == ("Synced", "Healthy", "Succeeded")
+    detail = ""
+    if not status:
+        detail = "Argo CD has not looked at it yet"
+    elif (sync, health, phase) != ("Synced", "Healthy", "Succeeded"):
+        # which resource is not well Argo CD keeps out of the Application
+        namespace = (spec.get("destination") or {}).get("namespace") or "argocd"
+        detail = _reason(status) or f"kubectl -n {namespace} get pods,events"
     return Application(
         name=item["metadata"]["name"],
-        project=(item.get("spec") or {}).get("project") or "default",
+        project=spec.get("project") or "default",
         sync=sync,
         health=health,
-        detail="" if fine else _reason(status),
+        detail=detail,
     )
 
 
 def _reason(status: Mapping[str, Any]) -> str:
-    """The first condition, an error before a warning; else what the last sync says of itself; else the health's message."""
+    """The first condition, an error before a warning; the sync that goes on or failed; the first resource that differs."""
     conditions = sorted(status.get("conditions") or [], key=lambda entry: not entry["type"].endswith("Error"))
     operation = status.get("operationState") or {}
-    finished = operation.get("phase") == "Succeeded"
-    sources = [*conditions, {} if finished else operation, status.get("health") or {}]
-    said = next((text for source in sources if (text := source.get("message"))), None) or _out_of_sync(status)
-    return " ".join((said if status else "Argo CD has not looked at it yet").split())
+    going_on = {} if operation.get("phase") == "Succeeded" else operation
+    sources = [*conditions, going_on, status.get("health") or {}]
+    said = next((text for source in sources if (text := source.get("message"))), None)
+    return " ".join((said or _out_of_sync(status)).split())
 
 
 def _out_of_sync(status: Mapping[str, Any]) -> str:
-    """The first resource that differs. What is not healthy cannot be told: Argo CD keeps that out of the Application."""
     for resource in status.get("resources") or []:
         if resource.get("status", "Synced") != "Synced":
             return f"{resource.get('kind')} {resource.get('name')} is {resource['status']}"

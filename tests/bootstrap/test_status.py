@@ -102,6 +102,7 @@ def test_applications_are_shown_with_sync_health_and_reason(with_argocd: Any) ->
 WELL = {"sync": {"status": "Synced"}, "health": {"status": "Healthy"}}
 SYNCED = {"phase": "Succeeded", "message": "successfully synced (all tasks run)"}
 RUNNING = {"phase": "Running", "message": "waiting for healthy state of apps/Deployment/whoami"}
+LOOK = "kubectl -n web get pods,events"
 WARNING = {"type": "OrphanedResourceWarning", "message": "2 orphaned resources"}
 
 
@@ -111,7 +112,7 @@ WARNING = {"type": "OrphanedResourceWarning", "message": "2 orphaned resources"}
         (WELL | {"operationState": SYNCED}, "Synced", "Healthy", ""),
         (WELL | {"conditions": [WARNING]}, "Synced", "Healthy", ""),
         (WELL | {"operationState": RUNNING}, "Synced", "Healthy", RUNNING["message"]),
-        (WELL | {"health": {"status": "Missing"}, "operationState": SYNCED}, "Synced", "Missing", ""),
+        (WELL | {"health": {"status": "Missing"}, "operationState": SYNCED}, "Synced", "Missing", LOOK),
         ({"conditions": [WARNING, CONDITION]}, "Unknown", "Unknown", " ".join(CONDITION["message"].split())),
         (
             WELL | {"health": {"status": "Degraded", "message": "no\nreplicas"}},
@@ -137,7 +138,19 @@ WARNING = {"type": "OrphanedResourceWarning", "message": "2 orphaned resources"}
             {"sync": None, "health": None, "operationState": None, "conditions": None},
             "Unknown",
             "Unknown",
-            "",
+            LOOK,
+        ),
+        (
+            # as Argo CD 3.5.1 answers while it tries again
+            {
+                "sync": {"status": "OutOfSync"},
+                "health": {"status": "Missing"},
+                "operationState": {"phase": "Running", "finishedAt": "x", "message": "no CRD. Retrying"},
+                "resources": [{"kind": "IPAddressPool", "name": "pool", "status": "OutOfSync"}],
+            },
+            "OutOfSync",
+            "Missing",
+            "no CRD. Retrying",
         ),
         ({}, "Unknown", "Unknown", "Argo CD has not looked at it yet"),
     ],
@@ -145,7 +158,9 @@ WARNING = {"type": "OrphanedResourceWarning", "message": "2 orphaned resources"}
 def test_the_reason_is_the_error_the_running_sync_or_the_first_difference(
     given: dict[str, Any], sync: str, health: str, detail: str
 ) -> None:
-    found = application({"metadata": {"name": "whoami"}, "spec": {"project": "apps"}, "status": given})
+    found = application(
+        {"metadata": {"name": "whoami"}, "spec": {"destination": {"namespace": "web"}}, "status": given}
+    )
 
     assert (found.sync, found.health, found.detail) == (sync, health, detail)
 
