@@ -50,7 +50,7 @@ def status(environment: str, as_json: bool) -> None:
 
 def _machines(session: Session) -> Status:
     """What Proxmox says; where it says nothing, the cluster can still be asked."""
-    left_out: tuple[str, ...] = ()  # the components without a pin
+    left_out = session.workloads.left_out
     try:
         rows = states.rows(session.environment.name, session.cluster.machines, steps.read(session))
     except RzpError as error:
