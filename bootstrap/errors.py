@@ -6,6 +6,7 @@ RzpError                 every message is one line (or several): the place and t
 ├── ProxmoxError         Proxmox refused, failed or was not reached
 │   ├── TaskFailed       a task ended with an error; carries the task's log
 │   └── UnknownOutcome   a write got no answer: it may or may not have happened
+├── KubernetesError      the Kubernetes API refused or was not reached
 ├── SecretsError         a secret or an identity is missing or cannot be read
 ├── WaitTimeout          something did not happen in time; carries the evidence
 └── LabError             the embedded lab could not do it
@@ -49,6 +50,14 @@ class TaskFailed(ProxmoxError):
 
 class UnknownOutcome(ProxmoxError):
     """The connection broke, or the proxy gave up (595, 596), while a write was under way."""
+
+
+class KubernetesError(RzpError):
+    """The cluster's API, or the kubeconfig that leads there. `status` is the HTTP status, 0 without an answer."""
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class SecretsError(RzpError):

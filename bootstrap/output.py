@@ -20,12 +20,17 @@ def outputs(cluster: K3sCluster, project: Path) -> dict[str, Any]:
         "kubeconfig": str(project / "inventories" / f"{environment.name}.kubeconfig"),
         "context": f"rzp-{environment.name}",
         "inventory": str(project / "inventories" / f"{environment.name}.py"),
-        "apiEndpoint": f"https://{cluster.servers[0].address}:6443",
+        "apiEndpoint": api_endpoints(cluster)[0],
         "k3sVersion": environment.k3s.pin.version,
         "argocdVersion": environment.gitops.argocd.version,
         "repository": environment.gitops.repository,
         "revision": environment.gitops.revision,
     }
+
+
+def api_endpoints(cluster: K3sCluster) -> list[str]:
+    """Where the Kubernetes API answers: at every server."""
+    return [f"https://{machine.address}:6443" for machine in cluster.servers]
 
 
 def _node(machine: Machine) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pyinfra import local
 from pyinfra.context import host
 
-from deploys import system
+from deploys import longhorn, system
 from deploys.operations import cluster, disks, k3s, node
 from deploys.settings import Settings
 from deploys.token import k3s_token
@@ -25,10 +25,12 @@ disks.root_grown(name="System disk is used to its end", settings=settings)
 if me is not None:
     token = k3s_token(settings.environment)
 
-    node.packages(name="Packages of a node", settings=settings, names=system.PACKAGES["node"])
+    node.packages(name="Packages of a node", settings=settings, names=system.node_packages(settings))
     node.modules(name="Kernel modules", settings=settings)
     node.sysctls(name="Kernel settings", settings=settings)
     node.swap_off(name="Swap is off", settings=settings)
+    if longhorn.runs(settings):
+        node.iscsid(name="iSCSI for Longhorn", settings=settings)
     for disk in host.loop(me.data_disks):  # type: ignore[no-untyped-call]
         disks.mounted(name=f"Data disk at {disk.mount}", settings=settings, disk=disk)
         disks.grown(name=f"Data disk at {disk.mount} is used to its end", settings=settings, disk=disk)

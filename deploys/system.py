@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deploys import longhorn
 from deploys.templates import render
 
 if TYPE_CHECKING:
@@ -18,8 +19,16 @@ PACKAGES = {
 MODULES = ("overlay", "br_netfilter")
 
 
-def modules_text() -> str:
-    return render("files/system/modules.conf.j2", modules=MODULES)
+def node_packages(settings: Settings) -> tuple[str, ...]:
+    return PACKAGES["node"] + (longhorn.PACKAGES if longhorn.runs(settings) else ())
+
+
+def modules(settings: Settings) -> tuple[str, ...]:
+    return MODULES + (longhorn.MODULES if longhorn.runs(settings) else ())
+
+
+def modules_text(settings: Settings) -> str:
+    return render("files/system/modules.conf.j2", modules=modules(settings))
 
 
 def sysctl_text(settings: Settings) -> str:

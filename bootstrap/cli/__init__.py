@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from bootstrap.cli.destroy import destroy
-from bootstrap.cli.environment import doctor, inventory, output, plan, status, up
+from bootstrap.cli.environment import doctor, inventory, output, plan, up
 from bootstrap.cli.lab import lab
 from bootstrap.cli.secrets import secrets
+from bootstrap.cli.status import status
 from bootstrap.config import names
 from bootstrap.errors import RzpError, TaskFailed
 

@@ -1,4 +1,4 @@
-"""The verbs of an environment: up, plan, status, output, inventory, doctor. Each reads as its list of steps."""
+"""The verbs of an environment: up, plan, output, inventory, doctor. Each reads as its list of steps."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import click
 from bootstrap import charts, config, runlock
 from bootstrap import doctor as checks
 from bootstrap import output as outputs
-from bootstrap import status as states
 from bootstrap.cli import lab, steps
-from bootstrap.cli.render import console, show_findings, show_plan, show_rest, show_status
+from bootstrap.cli.render import console, show_findings, show_plan, show_rest
 from bootstrap.cli.session import Session
 from bootstrap.errors import ImpossiblePlan, InvalidEnvironment, RzpError
 from bootstrap.plan import Plan
@@ -113,19 +112,6 @@ def _preview(
     if plan.unjudged:
         raise ImpossiblePlan(f"{environment}: {len(plan.unjudged)} machine(s) could not be looked at")
     return 2 if plan.changes else 0
-
-
-@click.command()
-@_env
-@_json
-def status(environment: str, as_json: bool) -> None:
-    """The machines as Proxmox shows them."""
-    session = Session.open(environment)
-    rows = states.rows(environment, session.cluster.machines, steps.read(session))
-    if as_json:
-        click.echo(json.dumps([row.as_dict() for row in rows], indent=2))
-    else:
-        show_status(rows)
 
 
 @click.command()

@@ -126,16 +126,22 @@ def ensure(environment: str, *, machines: bool) -> None:
     """For the demo: start the lab when none runs, make this checkout know it, and refuse outside its network."""
     if environment != "demo":
         return
+    _start("demo", backend="auto", pve="9.2", quiet=True)
+    if machines and (why := outside("demo", "demo")):
+        raise LabError(why)
+
+
+def outside(environment: str, command: str) -> str | None:
+    """Why the running lab's machines are not reached from here, with the way to do `command`; None when they are."""
+    if environment != "demo":
+        return None
     from bootstrap.lab import enter
 
-    _start("demo", backend="auto", pve="9.2", quiet=True)
-    endpoint = running_lab()
-    if endpoint.get("netns") and machines and not enter.inside(lab_folder()):
-        raise LabError(
-            "demo: its machines live in the lab's own network; type: rzp-bootstrap lab exec -- rzp-bootstrap demo"
-        )
-    if not endpoint.get("netns") and machines:
-        raise LabError("demo: this lab runs without machines (rzp-bootstrap lab status); add --no-wait")
+    if not running_lab().get("netns"):
+        return "demo: this lab runs without machines (rzp-bootstrap lab status); add --no-wait"
+    if not enter.inside(lab_folder()):
+        return f"demo: its machines live in the lab's own network; type: rzp-bootstrap lab exec -- rzp-bootstrap {command}"
+    return None
 
 
 def overrides(endpoint: dict[str, Any]) -> dict[str, str]:

@@ -28,7 +28,6 @@ from bootstrap.change import (
 from bootstrap.doctor import Finding
 from bootstrap.errors import ImpossiblePlan, TaskFailed
 from bootstrap.plan import Plan
-from bootstrap.status import Row
 
 console = Console(highlight=False, soft_wrap=True)
 _SIGNS: dict[type, tuple[str, str]] = {
@@ -139,18 +138,6 @@ def show_failures(result: Result) -> None:
         if isinstance(error, TaskFailed):
             for line in error.log[-10:]:
                 console.print(f"      {line}", style="red", markup=False)
-
-
-def show_status(rows: list[Row]) -> None:
-    """The machines as a table."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for title in ("name", "role", "VMID", "node", "address", "state", ""):
-        table.add_column(title)
-    colours = {"running": "green", "stopped": "yellow", "unfinished": "yellow"}
-    for row in rows:
-        cells = (row.name, row.role, str(row.vmid), row.node, row.address, row.state, row.detail)
-        table.add_row(*map(Text, cells), style=colours.get(row.state, "red"))
-    console.print(table)
 
 
 def show_findings(findings: list[Finding]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deploys import paths
-from deploys.system import MODULES, PACKAGES, mount_unit, sysctl_values
+from deploys import longhorn, paths
+from deploys.system import PACKAGES, modules, mount_unit, node_packages, sysctl_values
 
 if TYPE_CHECKING:
     from deploys.settings import DataDisk, Settings
@@ -54,10 +54,10 @@ def for_host(settings: Settings, name: str) -> Questions:
             *([paths.K3S_KUBECONFIG, paths.SERVER_CA] if server else []),
         ),
         exist=(*exist, paths.ETCD_MEMBER, paths.SQLITE),
-        units=(*units, "swap.target", *own),
+        units=(*units, "swap.target", *own, *(longhorn.ISCSID if longhorn.runs(settings) else ())),
         sysctls=tuple(sysctl_values(settings)),
-        modules=MODULES,
-        packages=(*PACKAGES["machine"], *PACKAGES["node"]),
+        modules=modules(settings),
+        packages=(*PACKAGES["machine"], *node_packages(settings)),
         disks=node.data_disks,
         server=server,
     )

@@ -23,7 +23,8 @@ exists() { for f; do [ -e "$f" ] && printf 'exists\t%s\n' "$f"; done; }
 live() { for k; do f=/proc/sys/$(echo "$k" | tr . /); [ -r "$f" ] && printf 'sysctl\t%s\t%s\n' "$k" "$(cat "$f")"; done; }
 module() {
   for m; do
-    if [ -e "/sys/module/$m" ] || grep -qs "/$m\.ko" "/lib/modules/$(uname -r)/modules.builtin"; then printf 'module\t%s\n' "$m"; fi
+    # a file's name has - where the module's has _
+    if [ -e "/sys/module/$m" ] || grep -qs "/$(echo "$m" | sed 's/_/[-_]/g')\.ko" "/lib/modules/$(uname -r)/modules.builtin"; then printf 'module\t%s\n' "$m"; fi
   done
   # a kernel that has them built in, without parameters and without a list of its modules, shows them only here
   [ -e /proc/sys/net/bridge ] && printf 'module\tbr_netfilter\n'

@@ -11,7 +11,7 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host
 
 from deploys import kubeconfig as kubeconfigs
-from deploys import paths
+from deploys import longhorn, paths
 from deploys.facts.cluster import LABELS, TAINTS, Cluster, ClusterState, KubeNode
 from deploys.facts.memo import changing, forget, recall
 from deploys.operations.node import state_of
@@ -57,7 +57,7 @@ def labels_and_taints(settings: Settings) -> Commands:
     scripts = [
         script
         for name, node in settings.nodes.items()
-        for script in _reconciliation(name, node, seen.get(name, KubeNode()))
+        for script in _reconciliation(name, longhorn.labelled(settings, node), seen.get(name, KubeNode()))
     ]
     if not scripts:
         host.noop("labels and taints are as wanted")

@@ -10,7 +10,7 @@ from pyinfra.api.command import QuoteString, StringCommand
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
-from deploys import paths, system
+from deploys import longhorn, paths, system
 from deploys.facts import questions
 from deploys.facts.memo import changing, forget, recall
 from deploys.facts.node import Node, NodeState
@@ -127,10 +127,11 @@ def guest_agent(settings: Settings) -> Commands:
 def modules(settings: Settings) -> Commands:
     """The kernel modules are there now and at every boot; built-in ones count."""
     node = state_of(settings, host)
-    wanted = File(paths.MODULES_LOAD, system.modules_text())
-    missing = [name for name in system.MODULES if name not in node.modules]
+    wanted = File(paths.MODULES_LOAD, system.modules_text(settings))
+    names = system.modules(settings)
+    missing = [name for name in names if name not in node.modules]
     if not missing and not wanted.differs(node):
-        host.noop(f"loaded or built in: {', '.join(system.MODULES)}")
+        host.noop(f"loaded or built in: {', '.join(names)}")
         return
     yield from write([wanted], node, host)
     yield from changing(host, [StringCommand("modprobe", QuoteString(name)) for name in missing])
@@ -166,3 +167,15 @@ def swap_off(settings: Settings) -> Commands:
         return
     comment = r"sed -i -E '/^[^#]\S*\s+\S+\s+swap\s/ s/^/# by rzp-infra: /' /etc/fstab"
     yield from changing(host, [limited(f"systemctl -q mask swap.target && swapoff -a && {comment}", 120)])
+
+
+@operation()
+def iscsid(settings: Settings) -> Commands:
+    """Who attaches Longhorn's volumes is there now and at every boot."""
+    node = state_of(settings, host)
+    units = {name: node.unit(name) for name in longhorn.ISCSID}
+    ready = [name for name, unit in units.items() if (unit.active, unit.file) == ("active", "enabled")]
+    if ready:
+        host.noop(f"{' and '.join(ready)}: enabled and active")
+        return
+    yield from changing(host, [limited(f"systemctl -q enable --now {longhorn.ISCSID[0]}", 60)])

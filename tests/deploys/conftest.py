@@ -85,6 +85,7 @@ def rzp() -> dict[str, Any]:
         },
         "kubeconfig": "inventories/test.kubeconfig",
         "context": "rzp-test",
+        "components": ["cert-manager", "longhorn-system"],
     }
 
 

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from bootstrap.secrets import Secret
-from deploys import handover, k3s_files, paths, system, token
+from deploys import handover, k3s_files, longhorn, paths, system, token
 from deploys.facts import argocd, cluster
 from deploys.facts.questions import UNIT
 from deploys.settings import Settings
@@ -20,7 +20,7 @@ kind: Config
 clusters:
 - {name: default, cluster: {server: "https://127.0.0.1:6443", certificate-authority-data: Q0E=}}
 users:
-- {name: default, user: {client-key-data: S0VZ}}
+- {name: default, user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}}
 contexts:
 - {name: default, context: {cluster: default, user: default}}
 current-context: default
@@ -57,7 +57,7 @@ def node_lines(settings: Settings, name: str) -> list[str]:
     texts = [
         (paths.CLOUD_INIT_RESULT, 0o644, "{}"),
         (paths.CLOUD_INIT_STATUS, 0o644, '{"v1": {"init": {"errors": [], "recoverable_errors": {}}}}'),
-        (paths.MODULES_LOAD, 0o644, system.modules_text()),
+        (paths.MODULES_LOAD, 0o644, system.modules_text(settings)),
         (paths.SYSCTL, 0o644, system.sysctl_text(settings)),
         (paths.K3S_STARTED, 0o600, "".join(f"{digest}  {path}\n" for path, digest in started.items())),
         *((file.path, file.mode, file.text) for file in (config, unit)),
@@ -65,6 +65,7 @@ def node_lines(settings: Settings, name: str) -> list[str]:
     chosen = drop_in if server else k3s_files.registering(settings, name)
     texts.append((chosen.path, chosen.mode, chosen.text))
     units = {UNIT[node.role]: "enabled", "swap.target": "masked"}
+    units |= {"iscsid.socket": "enabled"} if longhorn.runs(settings) else {}
     lines = ["cloud-init", system_disk()]
     for disk in node.data_disks:
         uuid = "5c0c1b2e-0000-4000-8000-000000000001"
@@ -95,20 +96,20 @@ def node_lines(settings: Settings, name: str) -> list[str]:
             f"unit\tUnitFileState={state}",
             "unit\t",
         ]
-    packages = (*system.PACKAGES["machine"], *system.PACKAGES["node"])
+    packages = (*system.PACKAGES["machine"], *system.node_packages(settings))
     lines += [f"package\t{package}\tii " for package in packages]
-    lines += [f"module\t{module}" for module in system.MODULES]
+    lines += [f"module\t{module}" for module in system.modules(settings)]
     lines += [f"sysctl\t{key}\t{value}" for key, value in system.sysctl_values(settings).items()]
     return [*lines, "end"]
 
 
 def _kube_node(settings: Settings, name: str) -> dict[str, Any]:
-    node = settings.nodes[name]
+    node = longhorn.labelled(settings, settings.nodes[name])
     conditions = [{"type": "Ready", "status": "True"}]
     conditions += [{"type": "EtcdIsVoter", "status": "True"}] if node.role == "server" else []
     taints = [taint.replace("=", ":").split(":") for taint in node.taints]
     notes = {
-        cluster.LABELS: ",".join(node.labels),
+        cluster.LABELS: ",".join(sorted(node.labels)),
         cluster.TAINTS: ",".join(f"{k}:{e}" for k, _, e in taints),
     }
     return {

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import pytest
 import yaml
 
+from bootstrap.kubernetes.kubeconfig import Kubeconfig
 from deploys import kubeconfig, repository
 from deploys.settings import Settings
 
@@ -31,8 +32,25 @@ def test_the_kubeconfig_has_the_servers_address_and_our_context(settings: Settin
         "cluster": {"server": "https://192.0.2.20:6443", "certificate-authority-data": "Q0E="},
     }
     assert document["contexts"][0]["context"] == {"cluster": "rzp-test", "user": "rzp-test"}
-    assert document["users"][0] == {"name": "rzp-test", "user": {"client-key-data": "S0VZ"}}
+    user = {"client-certificate-data": "Q0VSVA==", "client-key-data": "S0VZ"}
+    assert document["users"][0] == {"name": "rzp-test", "user": user}
     assert document["current-context"] == "rzp-test"
+
+
+def test_status_reads_the_kubeconfig_that_the_deploy_writes(
+    settings: Settings, tmp_path: Path, admin: str
+) -> None:
+    target = tmp_path / "test.kubeconfig"
+    kubeconfig.write(target, settings, admin)
+
+    read = Kubeconfig.read(target)
+
+    assert (read.server, read.authority, read.certificate, read.key) == (
+        "https://192.0.2.20:6443",
+        "CA",
+        b"CERT",
+        b"KEY",
+    )
 
 
 def test_the_kubeconfig_is_written_private_and_known_again(

@@ -157,7 +157,7 @@ def test_the_cluster_is_read_from_one_answer(settings: Settings, lines_of: Lines
     seen = cluster.parse(lines_of["cluster"](settings))
     assert seen.missing("s1", version=settings.k3s.version, address="192.0.2.20", voter=True) is None
     assert seen.nodes["a1"].taints == {"only=storage:NoSchedule"}
-    assert seen.nodes["a1"].owned(cluster.LABELS) == {"disk"}
+    assert seen.nodes["a1"].owned(cluster.LABELS) == {"disk", "node.longhorn.io/create-default-disk"}
 
 
 def _mangled(lines: list[str], before: str, after: str) -> list[str]:

@@ -27,12 +27,13 @@ def _steps(settings: Settings, token: Secret, name: str, tmp_path: Path) -> list
     target = tmp_path / "kubeconfig"
     steps: list[tuple[Any, dict[str, Any]]] = [
         (node.first_boot, {}),
-        (node.packages, {"names": system.PACKAGES["node"]}),
+        (node.packages, {"names": system.node_packages(settings)}),
         (node.guest_agent, {}),
         (disks.root_grown, {}),
         (node.modules, {}),
         (node.sysctls, {}),
         (node.swap_off, {}),
+        (node.iscsid, {}),
         *((disks.mounted, {"disk": disk}) for disk in me.data_disks),
         *((disks.grown, {"disk": disk}) for disk in me.data_disks),
         (k3s.binary, {}),
@@ -82,7 +83,8 @@ def test_what_was_known_is_forgotten_after_a_change_and_between_the_phases(
     assert len(carry_out(machine, node.sysctls, settings=settings)) == 0
     assert machine.asked == ["NodeState"]
     machine.state.is_executing = True
-    assert len(carry_out(machine, node.modules, settings=settings)) == 2
+    loaded = carry_out(machine, node.modules, settings=settings)
+    assert len(loaded) == len(system.modules(settings))
     carry_out(machine, node.sysctls, settings=settings)
     assert machine.asked == ["NodeState"] * 3
 

@@ -138,6 +138,20 @@ def test_the_deploy_installs_joins_and_hands_over(desk: Any) -> None:
     assert labels["demo-agent-1"]["rzp.io/storage"] == "longhorn"
 
 
+def test_status_shows_machines_nodes_and_applications_and_from_outside_the_way_in(desk: Any) -> None:
+    found = json.loads(desk.inside("rzp-bootstrap", "status", "demo", "--json").stdout)
+
+    assert {row["name"]: row["state"] for row in found["machines"]} == dict.fromkeys(ADDRESSES, "running")
+    assert {node["name"]: node["state"] for node in found["nodes"]} == dict.fromkeys(ADDRESSES, "Ready")
+    assert all(node["pinned"] for node in found["nodes"])
+    assert [(one["name"], one["detail"]) for one in found["applications"]] == [
+        ("root", "Argo CD has not looked at it yet")  # the stand-in has no controllers
+    ]
+    assert found["problems"] == []
+    said = desk.run("rzp-bootstrap", "status", "demo", expect=1).stdout
+    assert "type: rzp-bootstrap lab exec -- rzp-bootstrap status demo" in said
+
+
 def test_the_data_disk_is_mounted_by_its_uuid(desk: Any) -> None:
     said = desk.ssh(
         "demo",

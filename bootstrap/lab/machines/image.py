@@ -43,7 +43,7 @@ SYSTEM = (
 )
 NODE = (
     *("qemu-guest-agent", "curl", "ca-certificates", "iptables", "nftables", "conntrack"),
-    *("open-iscsi", "nfs-common", "cryptsetup-bin"),
+    *("open-iscsi", "nfs-common", "cryptsetup"),
 )
 """What a deploy asks for: a lab without internet can only have it from the start."""
 
@@ -54,6 +54,7 @@ set -eu; cd "$1"
 : > etc/machine-id
 rm -f etc/ssh/ssh_host_*_key etc/ssh/ssh_host_*_key.pub etc/hostname var/lib/dbus/machine-id
 ln -sf ../run/systemd/resolve/stub-resolv.conf etc/resolv.conf
+echo GenerateName=yes > etc/iscsi/initiatorname.iscsi
 systemctl -q --root="$1" enable systemd-networkd systemd-resolved
 systemctl -q --root="$1" mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer
 """

@@ -103,6 +103,17 @@ class Cluster:
                     errors.append(str(objects.not_found(kind, name)))
         return {"items": items, "errors": errors}
 
+    def list(self, path: str) -> Json:
+        """`/api/v1/nodes` or `/apis/GROUP/VERSION[/namespaces/NAMESPACE]/PLURAL`, as kube-apiserver answers it."""
+        kind, version, namespace = objects.listed(self.state, path)
+        found = self.get({"targets": [[kind.resource, []]], "namespace": namespace})["items"]
+        return {
+            "apiVersion": version,
+            "kind": f"{kind.kind}List",
+            "metadata": {"resourceVersion": str(self.state.revision)},
+            "items": [item["object"] for item in found],
+        }
+
     def _shown(self, key: str) -> Json:
         record = self.state.records[key]
         name = record["object"]["metadata"]["name"]

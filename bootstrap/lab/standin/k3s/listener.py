@@ -34,8 +34,19 @@ class Handler(BaseHTTPRequestHandler):
             self._reply(200, json.dumps(founding["critical"]))
         elif self.path == "/readyz":
             self._reply(200, "ok")
+        elif self.path.startswith(("/api/", "/apis/")):
+            self._list()
         else:
             self._reply(404, "Error from server (NotFound): the server could not find the requested resource")
+
+    def _list(self) -> None:
+        """Kubernetes' own way to ask for all objects of a kind."""
+        try:
+            answer = self.cluster.list(self.path)
+        except Refused as problem:
+            self._reply(problem.status, str(problem))
+        else:
+            self._reply(200, json.dumps(answer))
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

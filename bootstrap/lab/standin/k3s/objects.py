@@ -1,6 +1,7 @@
 """The Kubernetes objects in the state: finding kinds, keeping an object, server-side apply in a simple form."""
 
 import base64
+import re
 import time
 import uuid
 from typing import Any
@@ -9,6 +10,7 @@ from .client import Refused
 from .kinds import BUILTIN, CRD, NAMESPACE, Kind, from_definition
 from .state import Json, State
 
+_LIST = re.compile(r"/api(?:s/([^/]+))?/([^/]+)(?:/namespaces/([^/]+))?/([^/?]+)")
 ESTABLISHED_AFTER = 0.3  # seconds from a CRD's creation until its kind is served
 
 
@@ -35,6 +37,18 @@ def kind_of(state: State, word: str) -> Kind:
     if found is None:
         raise Refused(404, f'error: the server doesn\'t have a resource type "{word}"')
     return found
+
+
+def listed(state: State, path: str) -> tuple[Kind, str, str | None]:
+    """What a path of Kubernetes' API lists: the kind, its apiVersion, and the namespace if one is named."""
+    asked = _LIST.fullmatch(path)
+    if asked is None:
+        raise Refused(501, f"stand-in: {path} is not imitated, only lists are")
+    group, version, namespace, plural = asked.groups(default="")
+    for kind in kinds(state):
+        if (kind.group, kind.plural) == (group, plural) and version in kind.versions:
+            return kind, f"{group}/{version}".lstrip("/"), namespace or None
+    raise Refused(404, "404 page not found")
 
 
 def read(state: State, kind: Kind, namespace: str, name: str) -> Json:
