@@ -1,4 +1,4 @@
-"""An environment: what model.py's parts amount to together, and the rules between them."""
+"""An environment: what its parts amount to together, and the rules between them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from bootstrap.config.access import Access
 from bootstrap.config.ingress import Ingress
-from bootstrap.config.model import Access, Hostname, Model, Network, Pool, Proxmox, ServerPool, Vm
+from bootstrap.config.model import Hostname, Model
+from bootstrap.config.network import Network
+from bootstrap.config.pool import Pool, ServerPool, Vm
+from bootstrap.config.proxmox import Proxmox
 from bootstrap.config.software import GitOps, Image, K3s
 
 

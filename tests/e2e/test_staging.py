@@ -23,7 +23,9 @@ SITE = '''"""The desk's own site."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from bootstrap.config.model import Access, Network, Proxmox, Subnet4, Subnet6
+from bootstrap.config.access import Access
+from bootstrap.config.network import Network, Subnet4, Subnet6
+from bootstrap.config.proxmox import Proxmox
 
 PROXMOX = Proxmox(endpoints=("https://10.10.0.5:8006",), nodes=("pve1", "pve2", "pve3"), disk_storage="vmdata")
 NETWORK = Network(

@@ -1,0 +1,116 @@
+"""The machines: pools of nodes that are alike, and machines outside the cluster."""
+
+from __future__ import annotations
+
+import re
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+
+from bootstrap.config.model import Hostname, Model
+
+_LABEL_KEY = re.compile(r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?$")
+_LABEL_VALUE = re.compile(r"^([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?$")
+_TAINT = re.compile(r"^[\w./-]+(=[\w.-]*)?:(NoSchedule|PreferNoSchedule|NoExecute)$")
+
+
+class DataDisk(Model):
+    """A further disk, formatted when empty and mounted by the deploy."""
+
+    gib: int = Field(ge=1)
+    mount: str = Field(pattern=r"^(/\w[\w.-]*)+$")
+
+
+class Shape(Model):
+    """What a machine is made of."""
+
+    cores: int = Field(ge=1, le=128)
+    memory_mib: int = Field(ge=512)
+    os_disk_gib: int = Field(default=20, ge=4)
+    description: str | None = Field(default=None, min_length=1, max_length=8192)
+    data_disks: tuple[DataDisk, ...] = Field(default=(), max_length=29)  # scsi2 to scsi30
+
+    @field_validator("data_disks")
+    @classmethod
+    def _own_mounts(cls, value: tuple[DataDisk, ...]) -> tuple[DataDisk, ...]:
+        mounts = [disk.mount for disk in value]
+        if twice := sorted({mount for mount in mounts if mounts.count(mount) > 1}):
+            raise ValueError(f"{twice[0]} is the mount of two disks; give each its own")
+        return value
+
+
+class Pool(Shape):
+    """Machines alike, numbered from 1 to `count`: NAME-1 has VMID `first_vmid` and host number `first_host`.
+
+    `without`: numbers that are left out, so that a machine in the middle can go while the others keep what they have.
+    """
+
+    name: Hostname
+    count: int = Field(ge=0, le=100)
+    without: tuple[int, ...] = ()
+    first_vmid: int = Field(ge=100, le=999_999_999)
+    first_host: int = Field(ge=1)
+    labels: dict[str, str] = Field(default_factory=dict)
+    taints: tuple[str, ...] = ()
+    nodes: tuple[Hostname, ...] = ()
+
+    @property
+    def indexes(self) -> tuple[int, ...]:
+        """Of the machines that there are, counted from 0: NAME-N has index N - 1."""
+        return tuple(index for index in range(self.count) if index + 1 not in self.without)
+
+    @model_validator(mode="after")
+    def _left_out(self) -> Self:
+        if unknown := sorted({*self.without} - {*range(1, self.count + 1)}):
+            raise ValueError(
+                f"{self.name}.without names {unknown[0]}, and there are 1 to {self.count}; correct it"
+            )
+        return self
+
+    @field_validator("taints")
+    @classmethod
+    def _taint(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for taint in value:
+            if not _TAINT.match(taint):
+                raise ValueError(
+                    f"{taint!r} is no taint; write key=value:NoSchedule (or PreferNoSchedule, NoExecute)"
+                )
+        return value
+
+    @field_validator("labels")
+    @classmethod
+    def _label(cls, value: dict[str, str]) -> dict[str, str]:
+        for key, text in value.items():
+            if "kubernetes.io/" in key or "k8s.io/" in key:
+                raise ValueError(
+                    f"label {key!r} is reserved and would stop the kubelet; use a prefix of your own"
+                )
+            if not (_LABEL_KEY.match(key) and _LABEL_VALUE.match(text)):
+                raise ValueError(
+                    f"{key!r}: {text!r} is no label; use letters, digits, - _ . (at most 63), prefix/name as key"
+                )
+        return value
+
+
+class ServerPool(Pool):
+    """The K3s servers: an odd number, because an even one loses quorum with the same number of failures."""
+
+    name: Hostname = "server"
+
+    @model_validator(mode="after")
+    def _odd(self) -> Self:
+        number = len(self.indexes)
+        if number % 2 == 0:
+            raise ValueError(
+                f"{number} servers: an even number (or none) gains no quorum; use {number + 1} or {max(1, number - 1)}"
+            )
+        return self
+
+
+class Vm(Shape):
+    """A machine outside the cluster."""
+
+    name: Hostname
+    vmid: int = Field(ge=100, le=999_999_999)
+    host: int = Field(ge=1)
+    node: Hostname | None = None
