@@ -12,11 +12,17 @@ from bootstrap.errors import InvalidEnvironment
 
 
 class Access(Model):
-    """Who may log in. `key_file` is the private key for pyinfra; without it the SSH agent and ~/.ssh/config serve."""
+    """Who may log in to the machines."""
 
     user: Hostname = "rzp"
+    """The user of every machine, with sudo. Only at creation: later `--replace NAME`, or by hand in the
+    guest."""
     ssh_keys: tuple[str, ...] = ()
+    """Public keys that may log in, as in ~/.ssh/id_ed25519.pub. Only at creation: later `--replace NAME`, or
+    by hand in the guest."""
     key_file: str | None = None
+    """Private key that pyinfra logs in with, relative to the project; its .pub may log in, too. None: the
+    SSH agent and ~/.ssh/config serve."""
 
     def public_keys(self, project: Path) -> tuple[str, ...]:
         """The keys that may log in: `ssh_keys`, and the public half beside `key_file` (relative to the project)."""

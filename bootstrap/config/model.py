@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
 
 _LABEL = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 
@@ -19,10 +19,15 @@ def _hostname(value: str) -> str:
     return value
 
 
-Hostname = Annotated[str, AfterValidator(_hostname)]
+Hostname = Annotated[str, AfterValidator(_hostname), WithJsonSchema({"type": "string", "format": "hostname"})]
 
 
 class Model(BaseModel):
-    """Frozen, and an unknown key is an error. Space around a text is no part of it; Proxmox cuts it off, too."""
+    """Frozen, and an unknown key is an error. Space around a text is no part of it; Proxmox cuts it off, too.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    The text below a field is its description: docs/environment.md is made of it.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, str_strip_whitespace=True, use_attribute_docstrings=True
+    )

@@ -18,17 +18,27 @@ class DataDisk(Model):
     """A further disk, formatted when empty and mounted by the deploy."""
 
     gib: int = Field(ge=1)
+    """Size in GiB. Larger: in place, at once; the next deploy grows the file system. Never smaller."""
     mount: str = Field(pattern=r"^(/\w[\w.-]*)+$")
+    """Where the deploy mounts it; ext4. Every disk of a machine has a place of its own."""
 
 
 class Shape(Model):
     """What a machine is made of."""
 
     cores: int = Field(ge=1, le=128)
+    """CPU cores. A change waits for the next start; `--reboot` does that."""
     memory_mib: int = Field(ge=512)
+    """Memory in MiB. A change waits for the next start; `--reboot` does that."""
     os_disk_gib: int = Field(default=20, ge=4)
+    """System disk in GiB. Larger: in place, at once, and the next deploy grows the file system. Smaller:
+    `--replace NAME`."""
     description: str | None = Field(default=None, min_length=1, max_length=8192)
+    """Notes of the VM in Proxmox. A change is applied in place, at once; none: whatever stands there is left
+    alone."""
     data_disks: tuple[DataDisk, ...] = Field(default=(), max_length=29)  # scsi2 to scsi30
+    """Further disks, in this order; add at the end. One more is added in place, at once, and mounted by the
+    next deploy; one that is left out here stays on the VM."""
 
     @field_validator("data_disks")
     @classmethod
@@ -40,19 +50,29 @@ class Shape(Model):
 
 
 class Pool(Shape):
-    """Machines alike, numbered from 1 to `count`: NAME-1 has VMID `first_vmid` and host number `first_host`.
-
-    `without`: numbers that are left out, so that a machine in the middle can go while the others keep what they have.
-    """
+    """Machines alike, numbered from 1 to `count`."""
 
     name: Hostname
+    """The machines are named ENV-NAME-1, ENV-NAME-2 and so on. Another name means other machines."""
     count: int = Field(ge=0, le=100)
+    """The highest number. More: created at the end. Fewer: deleted from the end, after you typed the
+    environment's name."""
     without: tuple[int, ...] = ()
+    """Numbers that are left out, so that a machine in the middle can go while the others keep what they
+    have."""
     first_vmid: int = Field(ge=100, le=999_999_999)
+    """VMID of number 1; the others follow. All lie inside the environment's `vmids`."""
     first_host: int = Field(ge=1)
+    """Host number of number 1 in the networks; the others follow. It makes the addresses: later `--replace
+    NAME`."""
     labels: dict[str, str] = Field(default_factory=dict)
+    """Labels of the Kubernetes nodes. Set and removed by the next deploy, without a restart."""
     taints: tuple[str, ...] = ()
+    """Taints of the Kubernetes nodes, key=value:Effect. Set and removed by the next deploy, without a
+    restart."""
     nodes: tuple[Hostname, ...] = ()
+    """Proxmox nodes for the pool's machines, in turn; none: all of `proxmox.nodes`. Only at creation: a
+    machine that was migrated is found where it is."""
 
     @property
     def indexes(self) -> tuple[int, ...]:
@@ -96,6 +116,7 @@ class ServerPool(Pool):
     """The K3s servers: an odd number, because an even one loses quorum with the same number of failures."""
 
     name: Hostname = "server"
+    """The machines are named ENV-server-1 and so on. Another name means other machines."""
 
     @model_validator(mode="after")
     def _odd(self) -> Self:
@@ -111,6 +132,10 @@ class Vm(Shape):
     """A machine outside the cluster."""
 
     name: Hostname
+    """The machine is named ENV-NAME. Another name means another machine."""
     vmid: int = Field(ge=100, le=999_999_999)
+    """Its VMID, inside the environment's `vmids`."""
     host: int = Field(ge=1)
+    """Its host number in the networks. It makes the addresses: later `--replace NAME`."""
     node: Hostname | None = None
+    """The Proxmox node that it is created on; none: the first of `proxmox.nodes`."""
