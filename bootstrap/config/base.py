@@ -27,7 +27,7 @@ class Environment(Model):
     network: Network
     """The network that the machines are in."""
     access: Access
-    """Who may log in to the machines."""
+    """Who logs in to the machines, and how."""
     image: Image
     """The cloud image that machines are made from. Only at creation: later `--replace NAME`."""
     vmids: tuple[int, int]
@@ -37,11 +37,11 @@ class Environment(Model):
     agents: tuple[Pool, ...] = ()
     """Pools of agents: the nodes for workloads."""
     machines: tuple[Vm, ...] = ()
-    """Machines outside the cluster: created, in the inventory, and not touched by the deploy."""
+    """Machines outside the cluster: created, in the inventory, and prepared by the deploy as far as they are no nodes."""
     k3s: K3s
     """The cluster."""
     ingress: Ingress
-    """How the cluster's applications are reached."""
+    """The domain of the applications' names, and the addresses of load balancers."""
     gitops: GitOps
     """What the cluster follows."""
     protection: bool = False

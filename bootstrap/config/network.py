@@ -17,7 +17,7 @@ class Subnet(Model, Generic[Net, Address]):
     """A network of the machines, given once."""
 
     network: Net
-    """The network with its prefix, e.g. 10.0.0.0/24. An address that changes with it needs `--replace NAME`."""
+    """The network with its prefix, e.g. 10.0.0.0/24 or fd00::/64. An address that changes with it needs `--replace NAME`."""
     gateway: Address
     """The default route, inside the network. Only at creation: later `--replace NAME`, or by hand in the
     guest."""
