@@ -13,6 +13,8 @@ from tests.docs.blocks import Block, handbook
 ROOT = Path(__file__).parents[2]
 # The end of a question → what a reader types. Pressing Enter is pyinfra's yes.
 ANSWERS = {
+    r"(?m)^[a-z.-]+ of [a-z]+: ": "a-secret-value",
+    r"Repeat for confirmation: ": "a-secret-value",
     r"Apply this plan\? \[y/N\]: ": "y",
     r"Press enter to execute\.\.\.": "",
 }
