@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ def at(*places: str) -> list[Block]:
 def installed(desk: Any) -> Any:
     """The desk with the packages of the checkout under test, so that `make` need not fetch them."""
     (desk.folder / ".venv").symlink_to(ROOT / ".venv")
+    for made_from in ("requirements.lock", "pyproject.toml"):
+        os.utime(desk.folder / made_from, (0, 0))
     (desk.folder / ".git" / "info" / "exclude").write_text(".venv\n")
     return desk
 

@@ -16,8 +16,9 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 from tests.conftest import close_desk, make_desk
-from tests.docs import terminal
 from tests.docs.reader import at, follow, installed
+from tests.docs.screen import plain
+from tests.docs.terminal import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 RECORDED, DRAWN = "docs/demo.txt", "docs/demo.svg"
@@ -25,11 +26,12 @@ CUT = "…"
 # Part of the demo → its lines that are shown. A line that is cut leaves one "…".
 SHOWN = {
     "The plan": r".",
-    "Stage 1": r"^\$ |: answers on |^wrote |^Next: ",
+    "Stage 1": r"^\$ |^(image|demo-\S+) .*\w|^wrote |^Next: ",
     "Stage 2": r"^\$ |^--> Results|^    .*\s(\d+|-)\s+(\d+|-)\s+(\d+|-)$|^    Operation ",
     "Both stages": r"^\$ |no change|Grand total",
     "What is there": r".",
 }
+SILENT = r"^--> (Disconnecting|Results)"  # is left out without a sign
 LAST = r"^environment: "  # the outputs begin
 
 
@@ -38,23 +40,23 @@ def shown(lines: list[str]) -> list[str]:
     kept: list[str] = []
     pattern = None
     for line in lines:
-        text = terminal.plain(line)
+        text = plain(line)
         if re.match(LAST, text) and pattern == SHOWN["What is there"]:
             break
         if text.startswith("── "):
             pattern = next((SHOWN[part] for part in SHOWN if text.startswith(f"── {part}")), None)
-            kept += [line] if pattern else []
+            kept += ["", line] if pattern else []
         elif pattern and text and re.search(pattern, text):
             kept.append(line)
-        elif pattern and text and kept[-1] != CUT:
+        elif pattern and text and kept[-1] != CUT and not re.search(SILENT, text):
             kept.append(CUT)
-    return kept
+    return kept[1:]
 
 
 def differences(recorded: str, lines: list[str]) -> list[str]:
     """The lines of a recording that a run of the demo does not print, whatever the numbers."""
     printed = {_alike(line) for line in lines}
-    return [line for line in recorded.splitlines() if line != CUT and _alike(line) not in printed]
+    return [line for line in recorded.splitlines() if line not in ("", CUT) and _alike(line) not in printed]
 
 
 def _alike(line: str) -> str:
@@ -65,7 +67,7 @@ def _alike(line: str) -> str:
 
 def draw(lines: list[str]) -> str:
     """An SVG of a terminal with these lines; it names no font of another host."""
-    console = Console(record=True, width=terminal.COLUMNS, file=StringIO())
+    console = Console(record=True, width=COLUMNS, file=StringIO())
     for line in lines:
         console.print(Text.from_ansi(line), soft_wrap=True)
     return console.export_svg(title="make demo", theme=MONOKAI, code_format=FORMAT, unique_id="demo")
@@ -99,8 +101,8 @@ def main() -> None:
             ran = follow(at("demo")[0], desk)
         finally:
             close_desk(desk)
-    lines = shown(ran.screen.splitlines())
-    (ROOT / RECORDED).write_text("".join(f"{terminal.plain(line)}\n" for line in lines))
+    lines = shown(ran.coloured)
+    (ROOT / RECORDED).write_text("".join(f"{plain(line)}\n" for line in lines))
     (ROOT / DRAWN).write_text(draw(lines))
     sys.stdout.write(f"wrote {RECORDED} and {DRAWN}: {len(lines)} lines\n")
 

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.docs.screen import Screen, plain
+
 COLUMNS, ROWS = 110, 50
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -25,14 +27,14 @@ class Ran:
     screen: str
 
     @property
+    def coloured(self) -> list[str]:
+        """The lines as they stood at last, with their colours."""
+        return Screen(self.screen).lines
+
+    @property
     def lines(self) -> list[str]:
-        """The screen's lines without colours, as they stood at last."""
-        return [plain(line) for line in self.screen.splitlines()]
-
-
-def plain(text: str) -> str:
-    """A line without colours; of one that was written over only the last state."""
-    return _ESCAPE.sub("", text.rstrip("\r").rsplit("\r", maxsplit=1)[-1]).rstrip()
+        """The same without colours."""
+        return [plain(line) for line in self.coloured]
 
 
 def run(
@@ -77,7 +79,7 @@ def _follow(here: int, answers: Mapping[str, str], deadline: float) -> str:
         except OSError:  # Linux: everybody has closed it
             read = b""
         if not read:
-            return screen.decode(errors="replace").replace("\r\n", "\n")
+            return screen.decode(errors="replace")
         screen += read
         asked = _ESCAPE.sub("", screen[answered:].decode(errors="replace"))
         for question, answer in answers.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 from bootstrap.config.base import Environment
 from bootstrap.config.model import Model
 from tests.docs import environment, house, layers
+from tests.docs.blocks import handbook
 from tests.docs.pages import pages, with_part
 
 ROOT = Path(__file__).parents[2]
@@ -101,3 +103,11 @@ def test_every_component_has_an_overlay_on_some_cluster(tree: Path) -> None:
 
     assert {"core", "platform", "apps"} == {component.layer for component in found}
     assert [component.wave for component in found] == sorted(component.wave for component in found)
+
+
+def test_every_path_in_a_picture_exists() -> None:
+    pictures = "".join(block.text for block in handbook(ROOT) if block.language == "mermaid")
+    named = re.findall(r"(?:bootstrap|inventories|deploys|kubernetes|files)/[\w./-]*", pictures)
+
+    assert "deploys/k3s.py" in named
+    assert [path for path in named if not (ROOT / path).exists()] == []
