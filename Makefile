@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # What the lab and the tests need on Debian; everything else is Python and comes from requirements.lock.
 PACKAGES := mmdebstrap systemd-container debian-archive-keyring iproute2 kmod openssh-client openssh-server git sudo
 
-.PHONY: help demo test test-all unit lint install setup packages inventory-check clean
+.PHONY: help demo test test-all unit lint docs docs-commands recording install setup packages inventory-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,15 @@ unit: setup ## only the unit tests: no lab, no machines
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+docs: setup ## write what is generated in docs/
+	@$(BIN)/python -m tests.docs
+
+docs-commands: setup ## the command blocks of the handbook: which test runs each, or why none does
+	@$(BIN)/python -m tests.docs.listing
+
+recording: setup ## docs/demo.txt and docs/demo.svg anew, from a run of the demo (Linux and root)
+	@$(BIN)/python -m tests.docs.recording
 
 install: setup ## the road to your own Proxmox: installs, and says how to get the commands on PATH
 	@echo; echo "Installed. Put the commands on your PATH:"; echo

@@ -9,7 +9,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from typing import Literal
 
 from bootstrap.config.base import Environment
-from bootstrap.config.model import Pool, Shape
+from bootstrap.config.pool import Pool, Shape
 from bootstrap.machine import Disk, Machine
 
 # scsi0 is the system, scsi1 the cdrom with the seed, so data disks begin at scsi2.

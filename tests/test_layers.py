@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.imports import ROOT, imports, modules, part
 
 # A part of bootstrap → the parts that it may import. cli may import all but the lab's inside.
 ARROWS: dict[str, set[str]] = {
@@ -80,46 +80,25 @@ HOMES: dict[str, set[str]] = {
 }
 
 
-def _modules(package: str) -> list[Path]:
-    """The modules of a package; the K3s stand-in is a program of its own that runs inside machines."""
-    found = [path.relative_to(ROOT) for path in sorted((ROOT / package).rglob("*.py"))]
-    return [path for path in found if "standin/k3s" not in path.as_posix()]
-
-
-def _imports(path: Path) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(ast.parse((ROOT / path).read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            assert node.level == 0, f"{path}: a relative import"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
-
-
-def _part(path: Path) -> str:
-    return path.parts[1].removesuffix(".py")
-
-
-@pytest.mark.parametrize("path", _modules("bootstrap"), ids=str)
+@pytest.mark.parametrize("path", modules("bootstrap"), ids=str)
 def test_the_arrows_of_bootstrap_point_down(path: Path) -> None:
-    part = _part(path)
-    used = {name.split(".")[1] for name in _imports(path) if name.startswith("bootstrap.")} - {part}
+    own = part(path)
+    used = {name.split(".")[1] for name in imports(path) if name.startswith("bootstrap.")} - {own}
 
-    assert not any(name.split(".")[0] in ("pyinfra", "pyinfra_cli", "deploys") for name in _imports(path))
-    if part not in ("cli", "__init__"):
-        assert used <= ARROWS[part], f"{path} imports {used - ARROWS[part]}"
+    assert not any(name.split(".")[0] in ("pyinfra", "pyinfra_cli", "deploys") for name in imports(path))
+    if own not in ("cli", "__init__"):
+        assert used <= ARROWS[own], f"{path} imports {used - ARROWS[own]}"
 
 
 def test_only_the_command_line_knows_the_lab() -> None:
     knowing = {
-        _part(p) for p in _modules("bootstrap") if any(i.startswith("bootstrap.lab") for i in _imports(p))
+        part(p) for p in modules("bootstrap") if any(i.startswith("bootstrap.lab") for i in imports(p))
     }
 
     assert knowing <= {"cli", "lab"}
 
 
-@pytest.mark.parametrize("path", _modules("bootstrap/cli"), ids=str)
+@pytest.mark.parametrize("path", modules("bootstrap/cli"), ids=str)
 def test_the_lab_is_imported_lazily(path: Path) -> None:
     top = {
         f"{node.module}.{alias.name}"
@@ -131,17 +110,17 @@ def test_the_lab_is_imported_lazily(path: Path) -> None:
     assert not any(name.startswith("bootstrap.lab") for name in top)
 
 
-@pytest.mark.parametrize("path", _modules("deploys"), ids=str)
+@pytest.mark.parametrize("path", modules("deploys"), ids=str)
 def test_the_deploys_know_nothing_of_bootstrap_but_its_secrets(path: Path) -> None:
-    ours = {name for name in _imports(path) if name.startswith("bootstrap")}
+    ours = {name for name in imports(path) if name.startswith("bootstrap")}
 
     assert all(name.startswith("bootstrap.secrets.") for name in ours), ours
-    assert not any(name.startswith("pyinfra_cli") for name in _imports(path))
+    assert not any(name.startswith("pyinfra_cli") for name in imports(path))
 
 
-@pytest.mark.parametrize("path", [*_modules("bootstrap"), *_modules("deploys")], ids=str)
+@pytest.mark.parametrize("path", [*modules("bootstrap"), *modules("deploys")], ids=str)
 def test_a_third_party_library_has_one_home(path: Path) -> None:
-    for name in {imported.split(".")[0] for imported in _imports(path)} - set(sys.stdlib_module_names):
+    for name in {imported.split(".")[0] for imported in imports(path)} - set(sys.stdlib_module_names):
         if name in ("bootstrap", "deploys"):
             continue
         assert any(path.as_posix().startswith(home) for home in HOMES.get(name, set())), (

@@ -26,7 +26,19 @@ def _make(checkout: Path, *arguments: str, user: int | None = None) -> subproces
 def test_help_lists_every_target(checkout: Path) -> None:
     said = _make(checkout, "help").stdout
 
-    for target in ("demo", "test", "test-all", "unit", "lint", "install", "lock", "clean"):
+    for target in (
+        "demo",
+        "test",
+        "test-all",
+        "unit",
+        "lint",
+        "docs",
+        "docs-commands",
+        "recording",
+        "install",
+        "lock",
+        "clean",
+    ):
         assert f"make {target} " in said
 
 

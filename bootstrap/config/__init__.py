@@ -19,7 +19,11 @@ from pydantic import BaseModel, ValidationError
 from bootstrap.config.base import Environment
 from bootstrap.errors import InvalidEnvironment
 
-_PARTS = frozenset({"model", "software", "ingress", "components", "base", "pins", "site"})
+# Modules that are no environment: the shapes, and the values that environments share.
+_SHAPES = frozenset(
+    {"access", "base", "components", "ingress", "model", "network", "pool", "proxmox", "software"}
+)
+_VALUES = frozenset({"pins", "site"})
 # RFC 5737 and RFC 3849: addresses for documentation; RFC 2606 and RFC 6761: names for it.
 _DOCUMENTATION = tuple(
     map(ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"))
@@ -29,7 +33,7 @@ _EXAMPLE = (".example", ".example.org", ".example.com", ".example.net", ".invali
 
 def names() -> list[str]:
     """The environments that are there."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _PARTS)
+    return sorted({module.name for module in pkgutil.iter_modules(__path__)} - _SHAPES - _VALUES)
 
 
 def load(name: str) -> Environment:
@@ -72,11 +76,7 @@ def _place(error: Exception) -> str:
     frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     ours = [(path.name, line) for path, line in frames if path.parent == Path(__file__).parent]
     name, line = next(
-        (
-            f
-            for f in reversed(ours)
-            if f[0] not in ("__init__.py", "model.py", "software.py", "ingress.py", "base.py")
-        ),
+        (f for f in reversed(ours) if Path(f[0]).stem not in {"__init__", *_SHAPES}),
         ours[-1],
     )
     return f"bootstrap/config/{name}:{line}"

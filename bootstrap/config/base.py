@@ -1,4 +1,4 @@
-"""An environment: what model.py's parts amount to together, and the rules between them."""
+"""An environment: what its parts amount to together, and the rules between them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
+from bootstrap.config.access import Access
 from bootstrap.config.ingress import Ingress
-from bootstrap.config.model import Access, Hostname, Model, Network, Pool, Proxmox, ServerPool, Vm
+from bootstrap.config.model import Hostname, Model
+from bootstrap.config.network import Network
+from bootstrap.config.pool import Pool, ServerPool, Vm
+from bootstrap.config.proxmox import Proxmox
 from bootstrap.config.software import GitOps, Image, K3s
 
 
@@ -17,24 +21,42 @@ class Environment(Model):
     """One environment; `bootstrap/config/NAME.py` binds it to the name `environment`."""
 
     name: Hostname
+    """As its file is named; the machines' names and tags begin with it. Another name means other machines."""
     proxmox: Proxmox
+    """The Proxmox VE that the machines run on."""
     network: Network
+    """The network that the machines are in."""
     access: Access
+    """Who logs in to the machines, and how."""
     image: Image
+    """The cloud image that machines are made from. Only at creation: later `--replace NAME`."""
     vmids: tuple[int, int]
+    """First and last VMID that belong to it; no other environment may use them."""
     servers: ServerPool
+    """The servers: the control plane of K3s."""
     agents: tuple[Pool, ...] = ()
+    """Pools of agents: the nodes for workloads."""
     machines: tuple[Vm, ...] = ()
+    """Machines outside the cluster: created, in the inventory, and prepared by the deploy as far as they are no nodes."""
     k3s: K3s
+    """The cluster."""
     ingress: Ingress
+    """The domain of the applications' names, and the addresses of load balancers."""
     gitops: GitOps
+    """What the cluster follows."""
     protection: bool = False
+    """Proxmox refuses to delete the machines and their disks. A change is applied in place, at once."""
     timezone: str = "Etc/UTC"
+    """Time zone, as in /usr/share/zoneinfo. Only at creation: later `--replace NAME`, or by hand in the
+    guest."""
     ntp: tuple[str, ...] = ()
+    """Time servers; none: those of the image. Only at creation: later `--replace NAME`, or by hand in the
+    guest."""
     cpu_type: str = "x86-64-v2-AES"
-    source: Literal["operator", "lab"] = Field(
-        default="operator", description="lab: the values come from a running lab"
-    )
+    """CPU type of the VMs; the same on all nodes allows live migration. A change waits for the next start;
+    `--reboot` does that."""
+    source: Literal["operator", "lab"] = "operator"
+    """lab: the values come from a running lab, as the demo's do; nobody sets it by hand."""
 
     @property
     def pools(self) -> tuple[Pool, ...]:

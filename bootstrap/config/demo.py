@@ -9,9 +9,12 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any
 
+from bootstrap.config.access import Access
 from bootstrap.config.base import Environment
 from bootstrap.config.ingress import Ingress
-from bootstrap.config.model import Access, DataDisk, Network, Pool, Proxmox, ServerPool, Subnet4, Subnet6
+from bootstrap.config.network import Network, Subnet4, Subnet6
+from bootstrap.config.pool import DataDisk, Pool, ServerPool
+from bootstrap.config.proxmox import Proxmox
 from bootstrap.config.software import GitOps, Image, K3s, Pin
 
 

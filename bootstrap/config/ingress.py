@@ -19,10 +19,13 @@ def _domain(value: str) -> str:
 
 
 class Ingress(Model):
-    """An application NAME is reached as NAME.`domain`; `pool` are host numbers in the machines' networks, first and last."""
+    """How the cluster's applications are reached."""
 
     domain: Annotated[str, AfterValidator(_domain)]
+    """An application NAME is reached as NAME.DOMAIN; point *.DOMAIN at the ingress controller's address in your DNS."""
     pool: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+    """First and last host number, in the machines' networks, of the addresses of load balancers; no more than 256, and none
+    of a machine's."""
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:

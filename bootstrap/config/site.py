@@ -5,7 +5,9 @@ Both environments may share a Proxmox cluster and a network; host numbers and VM
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from bootstrap.config.model import Access, Network, Proxmox, Subnet4, Subnet6
+from bootstrap.config.access import Access
+from bootstrap.config.network import Network, Subnet4, Subnet6
+from bootstrap.config.proxmox import Proxmox
 from bootstrap.config.software import Infisical
 
 PROXMOX = Proxmox(

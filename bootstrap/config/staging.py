@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Network
 from bootstrap.config import pins, site
 from bootstrap.config.base import Environment
 from bootstrap.config.ingress import Ingress
-from bootstrap.config.model import DataDisk, Pool, ServerPool
+from bootstrap.config.pool import DataDisk, Pool, ServerPool
 from bootstrap.config.software import GitOps, K3s
 
 environment = Environment(

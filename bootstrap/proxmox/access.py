@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrap.config.model import Proxmox
+from bootstrap.config.proxmox import Proxmox
 from bootstrap.errors import InvalidEnvironment
 from bootstrap.secrets import Secret, Secrets
 

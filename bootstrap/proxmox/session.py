@@ -18,7 +18,7 @@ from proxmoxer.backends.https import JsonSerializer
 from proxmoxer.core import ProxmoxResource, ResourceException
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from bootstrap.config.model import Proxmox
+from bootstrap.config.proxmox import Proxmox
 from bootstrap.errors import ProxmoxError, RzpError
 from bootstrap.proxmox.access import Access, access
 from bootstrap.proxmox.faults import Verdict, judge, refused, unreachable

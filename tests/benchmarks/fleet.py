@@ -9,7 +9,7 @@ from typing import Any
 
 from bootstrap.config import demo
 from bootstrap.config.base import Environment
-from bootstrap.config.model import Subnet4
+from bootstrap.config.network import Subnet4
 from bootstrap.live import SEED_SLOT
 from bootstrap.machine import Machine
 from bootstrap.proxmox import machines

@@ -21,8 +21,10 @@ from bootstrap import config
 from bootstrap.apply import Event, Result, apply
 from bootstrap.cluster import K3sCluster
 from bootstrap.config import demo
+from bootstrap.config.access import Access
 from bootstrap.config.base import Environment
-from bootstrap.config.model import Access, Network, Proxmox, Subnet4, Subnet6
+from bootstrap.config.network import Network, Subnet4, Subnet6
+from bootstrap.config.proxmox import Proxmox
 from bootstrap.errors import TaskFailed
 from bootstrap.lab import faults
 from bootstrap.live import Observed

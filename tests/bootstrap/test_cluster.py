@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bootstrap.cluster import K3sCluster
 from bootstrap.config.base import Environment
-from bootstrap.config.model import Vm
+from bootstrap.config.pool import Vm
 from bootstrap.machine import identity
 
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from bootstrap import config
 from bootstrap.config.base import Environment
 from bootstrap.config.demo import build, lab_folder
-from bootstrap.config.model import Pool
+from bootstrap.config.pool import Pool
 from bootstrap.config.software import Pin
 from bootstrap.errors import InvalidEnvironment
 

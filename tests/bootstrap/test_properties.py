@@ -17,7 +17,7 @@ from bootstrap.change import Differs
 from bootstrap.cluster import K3sCluster
 from bootstrap.config import demo
 from bootstrap.config.base import Environment
-from bootstrap.config.model import DataDisk, Pool, Vm
+from bootstrap.config.pool import DataDisk, Pool, Vm
 from bootstrap.errors import ImpossiblePlan
 from bootstrap.machine import Machine
 from bootstrap.plan import Plan, destroy

@@ -12,7 +12,7 @@ from typing import Any
 import requests
 from requests.adapters import BaseAdapter
 
-from bootstrap.config.model import DataDisk
+from bootstrap.config.pool import DataDisk
 from bootstrap.machine import Disk, Machine
 from bootstrap.plan import Plan, destroy
 from bootstrap.proxmox import tasks

@@ -1,7 +1,8 @@
 """Staging, unchanged, on the lab: an operator's own site and pins, the same commands.
 
-bootstrap/config/staging.py is the shipped one. site.py is the desk's own, as an operator's would be. The shipped K3s pin
-refuses the stand-in; for the deploy the desk pins the stand-in itself, in its own pins.py.
+bootstrap/config/staging.py is the shipped one, and the commands are the README's, typed as they stand there. site.py is the
+desk's own, as an operator's would be. The shipped K3s pin refuses the stand-in; for the deploy the desk pins the stand-in
+itself, in its own pins.py.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import subprocess
 from typing import Any
 
 import pytest
+
+from tests.docs.reader import at, follow, installed
 
 pytestmark = pytest.mark.e2e
 ADDRESSES = {
@@ -23,7 +26,9 @@ SITE = '''"""The desk's own site."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from bootstrap.config.model import Access, Network, Proxmox, Subnet4, Subnet6
+from bootstrap.config.access import Access
+from bootstrap.config.network import Network, Subnet4, Subnet6
+from bootstrap.config.proxmox import Proxmox
 
 PROXMOX = Proxmox(endpoints=("https://10.10.0.5:8006",), nodes=("pve1", "pve2", "pve3"), disk_storage="vmdata")
 NETWORK = Network(
@@ -35,14 +40,24 @@ NETWORK = Network(
 ACCESS = Access(key_file="inventories/staging_ed25519")
 TIMEZONE = "Europe/Berlin"
 NTP: tuple[str, ...] = ()
+DOMAIN = "home.arpa"
+INFISICAL = None
 GIT_REPOSITORY = "{repository}"
 GIT_REVISION = "main"
 '''
 
 
+PINS = """
+# The desk's own pins: the lab's test doubles.
+K3S = Pin(**{k3s!r})
+ARGOCD = Pin(**{argocd!r})
+"""
+
+
 @pytest.fixture(scope="module")
 def staging(desk: Any) -> Any:
     """The desk with its own site and a lab for staging."""
+    installed(desk)
     key = desk.folder / "inventories" / "staging_ed25519"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     site = desk.folder / "bootstrap" / "config" / "site.py"
@@ -50,54 +65,77 @@ def staging(desk: Any) -> Any:
     desk.run("git", "add", "-A")
     desk.run("git", "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qm", "Our site")
     desk.run("rzp-bootstrap", "lab", "start", "--for", "staging")
-    site.write_text(SITE.format(repository=desk.endpoint["repository"]["url"]))
     return desk
 
 
-def test_staging_comes_up_with_its_own_keys_and_inventory(staging: Any) -> None:
-    said = staging.inside("rzp-bootstrap", "staging", "-y").stdout
+def _editor(desk: Any) -> str:
+    """A program in the place of an editor: it writes what an operator of this lab knows into site.py and pins.py."""
+    endpoint = desk.endpoint
+    pins = desk.folder / "bootstrap" / "config" / "pins.py"
+    prepared = {"site.py": SITE.format(repository=endpoint["repository"]["url"])}
+    prepared["pins.py"] = pins.read_text() + PINS.format(k3s=endpoint["k3s"], argocd=endpoint["argocd"])
+    for name, text in prepared.items():
+        (desk.folder.parent / name).write_text(text)
+    editor = desk.folder.parent / "editor"
+    editor.write_text(
+        f'#!/bin/sh\nexec cp {desk.folder.parent}/site.py {desk.folder.parent}/pins.py "${{1%/*}}"\n'
+    )
+    editor.chmod(0o755)
+    return str(editor)
+
+
+def test_the_readmes_commands_make_staging_a_cluster(staging: Any) -> None:
+    (block,) = at("staging")
+    token = staging.endpoint["token"]
+    answers = {r"proxmox\.token of staging: ": token, r"Repeat for confirmation: ": token}
+
+    # for staging the lab decides nothing: the mirror that tests name would be asked
+    said = follow(
+        block,
+        staging,
+        shell=("rzp-bootstrap", "lab", "exec", "--"),
+        limit=420,
+        answers=answers,
+        EDITOR=_editor(staging),
+        RZP_ARGOCD_MIRROR="",
+    ).screen
 
     assert "Next: pyinfra inventories/staging.py deploys/k3s.py" in said
     assert "commit that file" in said
     for name, address in ADDRESSES.items():
-        assert (
-            staging.ssh("staging", address, "hostname; cat /etc/timezone 2>/dev/null || true").split()[0]
-            == name
-        )
-    assert "no changes" in staging.inside("rzp-bootstrap", "staging", "--dry-run").stdout
-
-
-def test_the_shipped_pin_refuses_the_stand_in(staging: Any) -> None:
-    said = staging.inside(
-        "pyinfra", "-y", *DEPLOY, expect=1, RZP_K3S_BINARY=str(staging.lab / "www" / "k3s")
-    ).stdout
-
-    assert "835873f37245fc615f547a2fe2af9402a347875f13fa64a1f136de644955ea3f" in said
-    assert "sha256" in said
-    assert staging.ssh("staging", ADDRESSES["staging-server-1"], "ls /usr/local/bin").split() == []
-
-
-def test_staging_becomes_a_cluster_and_a_second_run_changes_nothing(staging: Any) -> None:
-    pins = staging.folder / "bootstrap" / "config" / "pins.py"
-    lines = "\n".join(
-        f"{name} = Pin(**{staging.endpoint[key]!r})" for name, key in (("K3S", "k3s"), ("ARGOCD", "argocd"))
-    )
-    pins.write_text(f"{pins.read_text()}\n# The desk's own pins: the lab's test doubles.\n{lines}\n")
-    staging.inside("rzp-bootstrap", "staging", "-y")
-
-    # for staging the lab decides nothing: the mirror that tests name would be asked
-    staging.inside("pyinfra", "-y", *DEPLOY, limit=420, RZP_ARGOCD_MIRROR="")
-
+        assert staging.ssh("staging", address, "hostname").strip() == name
     nodes = json.loads(
         staging.ssh(
             "staging", ADDRESSES["staging-server-1"], "sudo k3s kubectl get nodes -o json 2>/dev/null"
         )
     )
     assert {node["metadata"]["name"] for node in nodes["items"]} == set(ADDRESSES)
+
+
+def test_a_second_run_changes_nothing(staging: Any) -> None:
+    assert "no changes" in staging.inside("rzp-bootstrap", "staging", "--dry-run").stdout
     said = staging.inside("pyinfra", "--dry", "--json", *DEPLOY).stdout
     plan = json.loads(said[said.index("{") : said.rindex("}") + 1])["plan"]
     assert [step["name"] for step in plan if step["hosts_with_change"]] == []
-    assert "no changes" in staging.inside("rzp-bootstrap", "staging", "--dry-run").stdout
+
+
+def test_the_shipped_pin_refuses_the_stand_in_and_what_runs_is_left_alone(staging: Any) -> None:
+    server, ask = ADDRESSES["staging-server-1"], "k3s --version; systemctl show -P ActiveEnterTimestamp k3s"
+    pins = staging.folder / "bootstrap" / "config" / "pins.py"
+    doubles, before = pins.read_text(), staging.ssh("staging", server, ask)
+    pins.write_text(doubles.split("\n# The desk's own pins")[0])
+    try:
+        staging.inside("rzp-bootstrap", "inventory", "staging")
+        said = staging.inside(
+            "pyinfra", "-y", *DEPLOY, expect=1, RZP_K3S_BINARY=str(staging.lab / "www" / "k3s")
+        ).stdout
+    finally:
+        pins.write_text(doubles)
+        staging.inside("rzp-bootstrap", "inventory", "staging")
+
+    assert "835873f37245fc615f547a2fe2af9402a347875f13fa64a1f136de644955ea3f" in said
+    assert "sha256" in said
+    assert staging.ssh("staging", server, ask) == before
 
 
 def test_a_machine_whose_address_already_answers_is_not_created(staging: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.config.base import Environment
-from bootstrap.config.model import Proxmox
+from bootstrap.config.proxmox import Proxmox
 from bootstrap.errors import InvalidEnvironment, RzpError, SecretsError
 from bootstrap.proxmox.access import Access, access
 from bootstrap.secrets import Secrets
