@@ -14,7 +14,7 @@ _PATH = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """One application; `sync` and `health` in Argo CD's words, `detail` is one line, empty when all is well."""
+    """One application; `sync` and `health` in Argo CD's words, `detail` is one line, empty when there is nothing to say."""
 
     name: str
     project: str
@@ -49,6 +49,8 @@ def application(item: Mapping[str, Any]) -> Application:
         # which resource is not well Argo CD keeps out of the Application
         namespace = (spec.get("destination") or {}).get("namespace") or "argocd"
         detail = _reason(status) or f"kubectl -n {namespace} get pods,events"
+    else:
+        detail = "; ".join(entry["message"] for entry in status.get("conditions") or [])
     return Application(
         name=item["metadata"]["name"],
         project=spec.get("project") or "default",

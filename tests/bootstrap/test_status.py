@@ -110,7 +110,7 @@ WARNING = {"type": "OrphanedResourceWarning", "message": "2 orphaned resources"}
     ("given", "sync", "health", "detail"),
     [
         (WELL | {"operationState": SYNCED}, "Synced", "Healthy", ""),
-        (WELL | {"conditions": [WARNING]}, "Synced", "Healthy", ""),
+        (WELL | {"conditions": [WARNING]}, "Synced", "Healthy", "2 orphaned resources"),
         (WELL | {"operationState": RUNNING}, "Synced", "Healthy", RUNNING["message"]),
         (WELL | {"health": {"status": "Missing"}, "operationState": SYNCED}, "Synced", "Missing", LOOK),
         ({"conditions": [WARNING, CONDITION]}, "Unknown", "Unknown", " ".join(CONDITION["message"].split())),
