@@ -1,4 +1,4 @@
-"""What the deploy itself puts into the cluster for Argo CD: its namespace, health scripts, credentials, the root Application."""
+"""What the deploy itself puts into the cluster for Argo CD: its namespace, configuration, credentials, the root Application."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from deploys.settings import Settings
 
 ROOT = "kubernetes/clusters/root.yaml.j2"
-HEALTH = "kubernetes/core/argocd/base/argocd-cm.yaml"
+CONFIGURATION = tuple(
+    f"kubernetes/core/argocd/base/{name}.yaml" for name in ("argocd-cm", "argocd-cmd-params-cm")
+)
 MANAGER = "rzp-infra"
 OPERATOR_NAMESPACE = "external-secrets"
 CREDENTIAL_NAME = f"{NAMESPACE}/secret/rzp-repository"
@@ -80,15 +82,19 @@ def root(settings: Settings) -> Object:
     return _object(body)
 
 
-def health() -> Object:
-    """The health of the kinds Application and ApplicationSet, without which waves between them do not hold.
+def configuration() -> list[Object]:
+    """The health of the kinds Application and ApplicationSet, and parameters, without which waves between them do not hold.
 
-    A part of the ConfigMap `argocd-cm`; as the manifest is applied by `rzp-infra`, which would give up the rest of it,
-    under a manager of its own. Unmarked: its checksum is in the mark of the installation.
+    Parts of ConfigMaps whose rest is in the manifest: `rzp-infra`, which applies that, would give it up, so they have a
+    manager of their own. They come before the manifest, because controllers read parameters when they start. Unmarked:
+    their checksum is in the mark of the installation.
     """
-    return _object(
-        yaml.safe_load((Path.cwd() / HEALTH).read_text()), marked=False, manager=f"{MANAGER}-health"
-    )
+    return [
+        _object(
+            yaml.safe_load((Path.cwd() / path).read_text()), marked=False, manager=f"{MANAGER}-configuration"
+        )
+        for path in CONFIGURATION
+    ]
 
 
 def namespace() -> Object:
@@ -97,13 +103,13 @@ def namespace() -> Object:
 
 
 def installed(settings: Settings) -> Object:
-    """The Namespace, marked with the manifest and the health scripts that went into it; applied when that is done."""
+    """The Namespace, marked with the manifest and the configuration that went into it; applied when that is done."""
     metadata = {
         "name": NAMESPACE,
         "labels": {"rzp.io/argocd-version": settings.argocd.version.replace("+", "-")},
         "annotations": {
             "rzp.io/argocd-install": settings.argocd.sha256,
-            "rzp.io/argocd-health": health().mark,
+            "rzp.io/argocd-configuration": "-".join(part.mark[:16] for part in configuration()),
         },
     }
     return _object({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})

@@ -48,7 +48,7 @@ def revision_exists(settings: Settings) -> Commands:
 
 @operation()
 def installed(settings: Settings, seconds: float = AVAILABLE_SECONDS) -> Commands:
-    """The pinned manifest and the health scripts, applied by the server side; then CRDs and controllers are up."""
+    """Health scripts and parameters, then the pinned manifest, applied by the server side; then all of it is up."""
     mark = handover.installed(settings)
 
     def look() -> str | None:
@@ -60,15 +60,15 @@ def installed(settings: Settings, seconds: float = AVAILABLE_SECONDS) -> Command
         host.noop(f"Argo CD {settings.argocd.version} is installed and available")
         return
     if due:
-        _show(settings, [mark, handover.health()])
+        _show(settings, [mark, *handover.configuration()])
         yield from changing(host, [_apply(handover.namespace())])
+        yield from changing(host, [_apply(part) for part in handover.configuration()])
         fetched = placed(
             settings.argocd, MANIFEST, 0o600, mirror="RZP_ARGOCD_MIRROR", local="RZP_ARGOCD_MANIFEST"
         )
         yield from changing(host, fetched)
         apply = _applying(handover.namespace())
         yield from changing(host, [limited(f"{apply} -f {MANIFEST} >/dev/null && rm -f {MANIFEST}", 300)])
-        yield from changing(host, [_apply(handover.health())])
         crds = " ".join(f"crd/{name}" for name in CRDS)
         established = f"{_KUBECTL} wait --for=condition=Established --timeout=60s {crds}"
         yield from changing(host, [limited(established, 90)])

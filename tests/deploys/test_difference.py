@@ -56,16 +56,22 @@ def test_namespaces_health_scripts_and_root_are_compared_and_no_secret_is_sent(
     for operation in OPERATIONS:
         carry_out(machine, operation, settings=seeded)
     compared = [text for text, sent in zip(machine.shell, machine.sent, strict=True) if sent]
-    assert len(compared) == 4
+    assert len(compared) == 5
     assert all(
         "kubectl diff --server-side --force-conflicts --field-manager=rzp-infra" in c for c in compared
     )
     sent = "\n".join(machine.sent)
-    for words in ("rzp.io/argocd-install", "health.argoproj.io_Application", '"root"', "external-secrets"):
+    for words in (
+        "rzp.io/argocd-install",
+        "health.argoproj.io_Application",
+        "controller.sync.timeout.seconds",
+        '"root"',
+        "external-secrets",
+    ):
         assert words in sent
     assert CANARY not in sent + "".join(machine.shell) + "".join(machine.logs)
     told = [line.strip() for line in machine.logs]
-    assert told.count("+  new") == 4
+    assert told.count("+  new") == 5
     assert "argocd/secret/rzp-repository: a Secret, not shown" in told
     assert "external-secrets/secret/infisical-credentials: a Secret, not shown" in told
 

@@ -33,20 +33,18 @@ def test_argocd_is_installed_by_the_server_side_under_our_own_manager_and_marked
     commands = carry_out(machine, argocd.installed, settings=settings)
     text = [str(command) for command in commands]
     forced = "--server-side --force-conflicts --field-manager"
-    assert [f"{forced}=rzp-infra -n argocd" in line for line in text] == [
-        True,
-        False,
-        True,
-        False,
-        False,
-        True,
-    ]
-    assert "sha256sum" in text[1]
-    assert f"{forced}=rzp-infra-health -n argocd" in text[3], "under rzp-infra the rest of argocd-cm would go"
-    assert "kubectl wait --for=condition=Established" in text[4]
+    ours = [index for index, line in enumerate(text) if f"{forced}=rzp-infra -n argocd" in line]
+    assert ours == [0, 4, 6]
+    parts = [f"{forced}=rzp-infra-configuration -n argocd" in line for line in text[1:3]]
+    assert parts == [True, True], (
+        "under rzp-infra the rest of argocd-cm would go; and before controllers start"
+    )
+    assert "sha256sum" in text[3]
+    assert "kubectl wait --for=condition=Established" in text[5]
     sent = [str(command.connector_arguments.get("_stdin")) for command in commands]
-    assert "resource.customizations.health.argoproj.io_Application" in json.loads(sent[3])["data"]
-    assert settings.argocd.sha256 in sent[5]
+    assert "resource.customizations.health.argoproj.io_Application" in json.loads(sent[1])["data"]
+    assert "controller.sync.timeout.seconds" in json.loads(sent[2])["data"]
+    assert settings.argocd.sha256 in sent[6]
     assert settings.argocd.sha256 not in sent[0]
 
 
@@ -55,13 +53,13 @@ def test_other_health_scripts_are_a_reason_to_apply_them(
 ) -> None:
     for name in ("core", "clusters"):
         shutil.copytree(checkout / "kubernetes" / name, tmp_path / "kubernetes" / name)
-    script = tmp_path / handover.HEALTH
+    script = tmp_path / handover.CONFIGURATION[0]
     script.write_text(f"{script.read_text()}    -- changed\n")
     seen = machines["s1"].answers[ArgoCDState]()
     machines["s1"].answers[ArgoCDState] = lambda: seen
     assert carry_out(machines["s1"], argocd.installed, settings=settings) == []
     monkeypatch.chdir(tmp_path)
-    assert len(carry_out(machines["s1"], argocd.installed, settings=settings)) == 6
+    assert len(carry_out(machines["s1"], argocd.installed, settings=settings)) == 7
 
 
 def test_controllers_that_do_not_come_up_are_named(
