@@ -136,6 +136,9 @@ def test_the_deploy_installs_joins_and_hands_over(desk: Any) -> None:
     assert ready == dict.fromkeys(ADDRESSES, "True")
     labels = {node["metadata"]["name"]: node["metadata"]["labels"] for node in nodes}
     assert labels["demo-agent-1"]["rzp.io/storage"] == "longhorn"
+    assert labels["demo-agent-1"]["node.longhorn.io/create-default-disk"] == "true"
+    assert "node.longhorn.io/create-default-disk" not in labels["demo-server-1"]
+    assert desk.ssh("demo", ADDRESSES["demo-agent-1"], "systemctl is-active iscsid.socket") == "active\n"
 
 
 def test_status_shows_machines_nodes_and_applications_and_from_outside_the_way_in(desk: Any) -> None:
