@@ -148,7 +148,7 @@ def test_status_shows_machines_nodes_and_applications_and_from_outside_the_way_i
     assert {node["name"]: node["state"] for node in found["nodes"]} == dict.fromkeys(ADDRESSES, "Ready")
     assert all(node["pinned"] for node in found["nodes"])
     assert [(one["name"], one["detail"]) for one in found["applications"]] == [
-        ("root", "Argo CD has not looked at it yet")  # the stand-in has no controllers
+        ("root", "nothing was synced: the stand-in only plays Argo CD")
     ]
     assert found["problems"] == []
     said = desk.run("rzp-bootstrap", "status", "demo", expect=1).stdout
