@@ -136,6 +136,9 @@ def test_the_deploy_installs_joins_and_hands_over(desk: Any) -> None:
     assert ready == dict.fromkeys(ADDRESSES, "True")
     labels = {node["metadata"]["name"]: node["metadata"]["labels"] for node in nodes}
     assert labels["demo-agent-1"]["rzp.io/storage"] == "longhorn"
+    assert labels["demo-agent-1"]["node.longhorn.io/create-default-disk"] == "true"
+    assert "node.longhorn.io/create-default-disk" not in labels["demo-server-1"]
+    assert desk.ssh("demo", ADDRESSES["demo-agent-1"], "systemctl is-active iscsid.socket") == "active\n"
 
 
 def test_status_shows_machines_nodes_and_applications_and_from_outside_the_way_in(desk: Any) -> None:
@@ -145,7 +148,7 @@ def test_status_shows_machines_nodes_and_applications_and_from_outside_the_way_i
     assert {node["name"]: node["state"] for node in found["nodes"]} == dict.fromkeys(ADDRESSES, "Ready")
     assert all(node["pinned"] for node in found["nodes"])
     assert [(one["name"], one["detail"]) for one in found["applications"]] == [
-        ("root", "Argo CD has not looked at it yet")  # the stand-in has no controllers
+        ("root", "nothing was synced: the stand-in only plays Argo CD")
     ]
     assert found["problems"] == []
     said = desk.run("rzp-bootstrap", "status", "demo", expect=1).stdout
