@@ -40,7 +40,7 @@ def advice(live: Live, environment: str) -> list[str]:
     roles = live.tags & {"server", "agent"}
     if not (live.running and roles):
         return []
-    kubectl = f"kubectl --context rzp-{environment}"
+    kubectl = f"kubectl --kubeconfig inventories/{environment}.kubeconfig"
     drain = f"{kubectl} drain {live.name} --ignore-daemonsets --delete-emptydir-data"
     quorum = "; a server less must leave a majority of the etcd members" if "server" in roles else ""
     before = f"before {live.name} goes, while it is a node of the running cluster: {drain}"

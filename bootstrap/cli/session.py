@@ -108,7 +108,7 @@ class Session:
         missing = [name for name in _GENERATED if self.secrets.get(name) is None]
         if missing and machines:
             raise SecretsError(
-                f"{self.environment.name}: machines exist, and {' and '.join(missing)} is not in {self.secrets.file};"
+                f"{self.environment.name}: machines exist, and {' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not in {self.secrets.file};"
                 f" {'type: rzp-bootstrap lab reset' if self.environment.source == 'lab' else 'get that file back (git pull)'},"
                 " or destroy the environment first"
             )

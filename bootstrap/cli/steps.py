@@ -181,3 +181,5 @@ def write_inventory(session: Session) -> None:
         name = file.path.relative_to(session.project)
         if file.write():
             console.print(f"wrote {name}", markup=False)
+    for sentence in session.workloads.left_out:
+        console.print(f"left out: {sentence}", style="yellow", markup=False)

@@ -99,7 +99,7 @@ def fault_lines(place: str, error: ValidationError) -> Iterable[str]:
 
 
 def clashes(environments: list[Environment]) -> list[str]:
-    """VMIDs, names and addresses that two environments both claim."""
+    """VMIDs, names, addresses and domains that two environments both claim."""
     faults = []
     for index, one in enumerate(environments):
         for other in environments[index + 1 :]:
@@ -116,6 +116,10 @@ def clashes(environments: list[Environment]) -> list[str]:
                 more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
                 faults.append(
                     f"{one.name} and {other.name} both use address {shared[0]}{more}; move first_host or ingress.pool"
+                )
+            if one.ingress.domain == other.ingress.domain:
+                faults.append(
+                    f"{one.name} and {other.name} both have ingress.domain {one.ingress.domain}; change one"
                 )
     return faults
 

@@ -24,16 +24,24 @@ class Workloads:
         """Read from the tree below `project`."""
         tree = project / "kubernetes"
         wanted = [c for c in catalogue if (tree / c.layer / c.name / "overlays" / environment.name).is_dir()]
+        sentences = [sentence for c in wanted if (sentence := _unpinned(c))]
         return cls(
             environment,
             tuple(c for c in sorted(wanted, key=lambda c: c.wave) if not _unpinned(c)),
-            tuple(sentence for c in wanted if (sentence := _unpinned(c))),
+            tuple(sentences if wanted else [_nothing(environment.name)]),
         )
 
     @property
     def replaced(self) -> set[str]:
         """K3s' add-ons whose place is taken."""
         return {component.replaces for component in self.components if component.replaces}
+
+
+def _nothing(name: str) -> str:
+    return (
+        f"core and platform: kubernetes/ has no overlays/{name}, so the cluster runs K3s' own add-ons and no Argo CD of its own;"
+        " copy those of another cluster (docs/runbook.md), then run rzp-bootstrap inventory " + name
+    )
 
 
 def _unpinned(component: Component) -> str | None:

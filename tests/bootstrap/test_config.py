@@ -129,6 +129,7 @@ def test_two_environments_with_the_same_vmids_are_refused(staging: Environment) 
     assert (
         "staging and twin both use address 10.10.0.20 and 45 more; move first_host or ingress.pool" in faults
     )
+    assert "staging and twin both have ingress.domain k3s.home.arpa; change one" in faults
     assert "staging and staging both name a machine staging-server-1; rename one" in config.clashes(
         [staging, staging]
     )

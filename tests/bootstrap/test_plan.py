@@ -224,8 +224,8 @@ def test_before_a_node_of_a_running_cluster_goes_it_is_said_how_to_drain_it(
 
     assert gone.notes == (
         (
-            "before staging-agent-2 goes, while it is a node of the running cluster: kubectl --context rzp-staging drain"
-            " staging-agent-2 --ignore-daemonsets --delete-emptydir-data && kubectl --context rzp-staging delete node staging-agent-2"
+            "before staging-agent-2 goes, while it is a node of the running cluster: kubectl --kubeconfig inventories/staging.kubeconfig drain"
+            " staging-agent-2 --ignore-daemonsets --delete-emptydir-data && kubectl --kubeconfig inventories/staging.kubeconfig delete node staging-agent-2"
         ),
     )
     assert _diff(machines[:2], *lives[:2], replace(lives[2], running=False)).notes == ()

@@ -21,9 +21,14 @@ ANSWERS = {
 }
 
 
-def at(*places: str) -> list[Block]:
-    """The blocks that are to be run at one of these places, in the order of the handbook."""
-    return [block for block in handbook(ROOT) if block.place in places]
+def at(*places: str, page: str = "") -> list[Block]:
+    """The blocks (of a page) that are to be run at one of these places, in the order of the handbook."""
+    return [block for block in handbook(ROOT) if block.place in places and page in ("", block.file)]
+
+
+def pages(place: str) -> list[str]:
+    """The pages that have blocks for this place. A page is followed as a whole: a block may need what stands above it."""
+    return list(dict.fromkeys(block.file for block in at(place)))
 
 
 def installed(desk: Any) -> Any:

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.docs.blocks import Block
-from tests.docs.reader import ANSWERS, at, follow, installed
+from tests.docs.reader import ANSWERS, at, follow, installed, pages
 
 
-@pytest.fixture(scope="module")
-def without_machines_lab(new_desk: Any) -> Iterator[Any]:
-    """A desk whose lab runs for the demo, without machines."""
+@pytest.mark.parametrize("page", pages("checkout"))
+def test_a_page_is_followed_in_a_checkout(page: str, new_desk: Any) -> None:
+    clone = installed(new_desk())
+    for block in at("checkout", page=page):
+        follow(block, clone, limit=120)
+
+
+@pytest.mark.parametrize("page", pages("lab"))
+def test_a_page_is_followed_on_a_lab_without_machines(page: str, new_desk: Any) -> None:
     desk = new_desk()
     desk.run("rzp-bootstrap", "lab", "start", "--backend", "record")
-    yield desk
+    for block in at("lab", page=page):
+        follow(block, desk, limit=120)
     desk.run("rzp-bootstrap", "lab", "stop")
-
-
-@pytest.fixture(scope="module")
-def clone(desk: Any) -> Any:
-    """The desk as `make setup` leaves it."""
-    return installed(desk)
-
-
-@pytest.mark.parametrize("block", at("checkout"), ids=str)
-def test_a_block_runs_in_a_checkout(clone: Any, block: Block) -> None:
-    follow(block, clone, limit=120)
-
-
-@pytest.mark.parametrize("block", at("lab"), ids=str)
-def test_a_block_runs_on_a_lab_without_machines(without_machines_lab: Any, block: Block) -> None:
-    follow(block, without_machines_lab, limit=120)
 
 
 def _typed(text: str, mark: str = "run: checkout") -> Block:

@@ -9,7 +9,7 @@ import yaml
 
 from bootstrap import config, gitops
 from bootstrap.cluster import K3sCluster
-from bootstrap.config import demo, pins
+from bootstrap.config import pins
 from bootstrap.config.base import Environment
 from bootstrap.config.components import COMPONENTS, Component
 from bootstrap.config.software import Chart, Infisical
@@ -21,13 +21,8 @@ Build = Callable[[str], list[Object]]
 
 PROJECT = Path(__file__).resolve().parents[2]
 KUBERNETES = PROJECT / "kubernetes"
-CLUSTERS = ("demo", "production", "staging")
+CLUSTERS = tuple(config.names())
 WAVE = "argocd.argoproj.io/sync-wave"
-
-
-def environment(name: str) -> Environment:
-    """As it is committed; a running lab changes nothing."""
-    return demo.build({}) if name == "demo" else config.load(name)
 
 
 def named(objects: list[Object], kind: str) -> dict[str, Object]:
@@ -49,8 +44,8 @@ def without(name: str, chart: Chart | None) -> tuple[Component, ...]:
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS)
-def test_the_committed_folder_is_up_to_date(cluster: str) -> None:
-    files = gitops.files(Workloads.of(environment(cluster), PROJECT), PROJECT)
+def test_the_committed_folder_is_up_to_date(cluster: str, environments: dict[str, Environment]) -> None:
+    files = gitops.files(Workloads.of(environments[cluster], PROJECT), PROJECT)
     stale = [str(file.path.relative_to(PROJECT)) for file in files if file.stale]
     assert stale == [], f"run: rzp-bootstrap inventory {cluster}"
     folder = KUBERNETES / "clusters" / cluster
@@ -98,8 +93,10 @@ def test_projects_come_first_then_core_then_platform_then_the_apps(cluster: str,
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS)
-def test_an_application_names_its_folder_its_chart_and_nothing_else(cluster: str, built: Build) -> None:
-    gitops_settings = environment(cluster).gitops
+def test_an_application_names_its_folder_its_chart_and_nothing_else(
+    cluster: str, built: Build, environments: dict[str, Environment]
+) -> None:
+    gitops_settings = environments[cluster].gitops
     for name, application in named(built(f"clusters/{cluster}"), "Application").items():
         (component,) = (c for c in COMPONENTS if c.name == name)
         spec, (git, *charts) = application["spec"], application["spec"]["sources"]
@@ -133,41 +130,47 @@ def test_every_chart_is_pinned_by_version_and_digest() -> None:
 
 
 @pytest.mark.parametrize("field", ["version", "sha256"])
-def test_a_component_without_a_pin_is_left_out_and_says_what_is_missing(field: str) -> None:
+def test_a_component_without_a_pin_is_left_out_and_says_what_is_missing(
+    field: str, environments: dict[str, Environment]
+) -> None:
     chart = pins.METALLB.model_copy(update={field: None})
-    workloads = Workloads.of(environment("staging"), PROJECT, without("metallb", chart))
+    workloads = Workloads.of(environments["staging"], PROJECT, without("metallb", chart))
     assert "metallb" not in [thing["metadata"]["name"] for thing in texts(workloads)["applications.yaml"]]
     (sentence,) = workloads.left_out
     assert sentence.startswith(f"core/metallb: the {field} of chart metallb ")
     assert "https://metallb.github.io/metallb/index.yaml" in sentence
-    told = settings(K3sCluster(environment("staging")), workloads)
+    told = settings(K3sCluster(environments["staging"]), workloads)
     assert told["gitops"]["left_out"] == [sentence]
     assert "metallb" not in told["components"]
     assert told["k3s"]["disable"] == ["local-storage", "traefik"], "K3s' own takes its place"
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS)
-def test_there_is_one_default_storage_class(cluster: str) -> None:
-    workloads = Workloads.of(environment(cluster), PROJECT)
+def test_there_is_one_default_storage_class(cluster: str, environments: dict[str, Environment]) -> None:
+    workloads = Workloads.of(environments[cluster], PROJECT)
     values = yaml.safe_load((KUBERNETES / "core/longhorn-system/values.yaml").read_text())
     ours = [
         values["persistence"]["defaultClass"] for c in workloads.components if c.name == "longhorn-system"
     ]
-    disabled = settings(K3sCluster(environment(cluster)), workloads)["k3s"]["disable"]
+    disabled = settings(K3sCluster(environments[cluster]), workloads)["k3s"]["disable"]
     assert [*ours, "local-storage" not in disabled].count(True) == 1
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS)
-def test_the_pool_is_the_environments(cluster: str, built: Build) -> None:
-    first, last = (environment(cluster).addresses(host) for host in environment(cluster).ingress.pool)
+def test_the_pool_is_the_environments(
+    cluster: str, built: Build, environments: dict[str, Environment]
+) -> None:
+    first, last = (environments[cluster].addresses(host) for host in environments[cluster].ingress.pool)
     pool = named(built(f"core/metallb/overlays/{cluster}"), "IPAddressPool")["default"]
     assert pool["spec"]["addresses"] == [f"{a}-{b}" for a, b in zip(first, last, strict=True)]
 
 
-def test_the_store_is_left_out_without_infisical_and_aims_at_it_with(built: Build) -> None:
+def test_the_store_is_left_out_without_infisical_and_aims_at_it_with(
+    built: Build, environments: dict[str, Environment]
+) -> None:
     assert named(built("platform/external-secrets/overlays/staging"), "ClusterSecretStore") == {}
     infisical = Infisical(host="https://vault.home.arpa", project="homelab", environment="staging")
-    staging = environment("staging")
+    staging = environments["staging"]
     told = staging.model_copy(update={"gitops": staging.gitops.model_copy(update={"infisical": infisical})})
     (component,) = texts(Workloads.of(told, PROJECT))["values/kustomization.yaml"]
     (store,) = (p for p in component["patches"] if p["target"]["kind"] == "ClusterSecretStore")
@@ -194,12 +197,14 @@ def test_a_layer_may_not_enter_the_namespaces_of_the_layers_below(cluster: str, 
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS)
-def test_projects_allow_every_source_and_kind_that_their_layer_uses(cluster: str, built: Build) -> None:
+def test_projects_allow_every_source_and_kind_that_their_layer_uses(
+    cluster: str, built: Build, environments: dict[str, Environment]
+) -> None:
     objects = built(f"clusters/{cluster}")
     for name, project in named(objects, "AppProject").items():
         used = [a["spec"] for a in named(objects, "Application").values() if a["spec"]["project"] == name]
         sources = {source["repoURL"] for spec in used for source in spec["sources"]}
-        assert set(project["spec"]["sourceRepos"]) == sources | {environment(cluster).gitops.repository}
+        assert set(project["spec"]["sourceRepos"]) == sources | {environments[cluster].gitops.repository}
         allowed = {entry["kind"] for entry in project["spec"]["clusterResourceWhitelist"]}
         kinds = {
             thing["kind"]
@@ -211,10 +216,12 @@ def test_projects_allow_every_source_and_kind_that_their_layer_uses(cluster: str
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS)
-def test_the_apps_are_found_by_their_folders(cluster: str, built: Build) -> None:
+def test_the_apps_are_found_by_their_folders(
+    cluster: str, built: Build, environments: dict[str, Environment]
+) -> None:
     spec = named(built(f"clusters/{cluster}"), "ApplicationSet")["apps"]["spec"]
     (generator,) = (entry["git"] for entry in spec["generators"])
-    gitops_settings = environment(cluster).gitops
+    gitops_settings = environments[cluster].gitops
     assert generator == {
         "repoURL": gitops_settings.repository,
         "revision": gitops_settings.revision,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bootstrap.config.base import Environment
 from bootstrap.config.pins import ARGOCD
 
 Object = dict[str, Any]
@@ -113,9 +114,9 @@ def test_an_app_has_probes_resources_and_a_disruption_budget(overlay: str, built
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_an_ingress_has_one_name_below_the_clusters_domain_and_a_certificate(
-    overlay: str, built: Build, domains: dict[str, str]
+    overlay: str, built: Build, environments: dict[str, Environment]
 ) -> None:
-    domain = domains[overlay.rsplit("/", maxsplit=1)[1]]
+    domain = environments[overlay.rsplit("/", maxsplit=1)[1]].ingress.domain
     for ingress in named(built(overlay), "Ingress").values():
         hosts = [rule["host"] for rule in ingress["spec"]["rules"]]
         assert [host for host in hosts if not re.fullmatch(rf"[a-z0-9-]+\.{re.escape(domain)}", host)] == []
