@@ -83,7 +83,7 @@ def root(settings: Settings) -> Object:
 
 
 def configuration() -> list[Object]:
-    """The health of the kinds Application and ApplicationSet, and parameters, without which waves between them do not hold.
+    """The health of the kind Application, without which waves between Applications do not hold, and parameters.
 
     Parts of ConfigMaps whose rest is in the manifest: `rzp-infra`, which applies that, would give it up, so they have a
     manager of their own. They come before the manifest, because controllers read parameters when they start. Unmarked:

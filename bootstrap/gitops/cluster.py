@@ -15,9 +15,9 @@ _REFERENCE = "repository"  # the name by which a chart's source finds its values
 _SYNC_POLICY: dict[str, Any] = {
     "automated": {"prune": True, "selfHeal": True},
     "syncOptions": ["ServerSideApply=true"],
-    # without `refresh` the retries would sync the commit that failed
+    # for ever, but with the newest commit: without `refresh` the retries would sync the one that failed
     "retry": {
-        "limit": 10,
+        "limit": -1,
         "refresh": True,
         "backoff": {"duration": "10s", "factor": 2, "maxDuration": "5m"},
     },

@@ -64,7 +64,7 @@ def test_namespaces_health_scripts_and_root_are_compared_and_no_secret_is_sent(
     for words in (
         "rzp.io/argocd-install",
         "health.argoproj.io_Application",
-        "controller.sync.timeout.seconds",
+        "controller.resource.health.persist",
         '"root"',
         "external-secrets",
     ):

@@ -43,7 +43,7 @@ def test_argocd_is_installed_by_the_server_side_under_our_own_manager_and_marked
     assert "kubectl wait --for=condition=Established" in text[5]
     sent = [str(command.connector_arguments.get("_stdin")) for command in commands]
     assert "resource.customizations.health.argoproj.io_Application" in json.loads(sent[1])["data"]
-    assert "controller.sync.timeout.seconds" in json.loads(sent[2])["data"]
+    assert "controller.resource.health.persist" in json.loads(sent[2])["data"]
     assert settings.argocd.sha256 in sent[6]
     assert settings.argocd.sha256 not in sent[0]
 
