@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tests.docs import terminal
 from tests.docs.blocks import Block, handbook
 
 ROOT = Path(__file__).parents[2]
+EDITOR = f"{sys.executable} {Path(__file__).with_name('editor.py')}"
 # The end of a question → what a reader types. Pressing Enter is pyinfra's yes.
 ANSWERS = {
     r"(?m)^[a-z.-]+ of [a-z]+: ": "a-secret-value",
@@ -56,7 +58,7 @@ def follow(
     ran = terminal.run(
         [*shell, "bash", "-c", script],
         desk.folder,
-        {"EDITOR": "true"} | desk.environment | variables,
+        {"EDITOR": EDITOR} | desk.environment | variables,
         ANSWERS | (answers or {}),
         limit,
     )
