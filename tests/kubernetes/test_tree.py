@@ -148,10 +148,11 @@ def test_every_container_of_argo_cd_has_requests(built: Build) -> None:
     assert all(container["resources"]["requests"] for pod in pods for container in pod["containers"])
 
 
-def test_argo_cd_never_removes_a_part_of_itself(built: Build) -> None:
-    objects = built("core/argocd/overlays/demo")
-    options = {thing["metadata"]["annotations"]["argocd.argoproj.io/sync-options"] for thing in objects}
-    assert options == {"Prune=false,Delete=false"}
+def test_argo_cd_never_removes_a_part_of_itself_nor_waits_for_that(built: Build) -> None:
+    for thing in built("core/argocd/overlays/demo"):
+        notes = thing["metadata"]["annotations"]
+        assert notes["argocd.argoproj.io/sync-options"] == "Prune=false,Delete=false"
+        assert notes["argocd.argoproj.io/compare-options"] == "IgnoreExtraneous"
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
