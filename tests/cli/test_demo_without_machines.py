@@ -260,7 +260,7 @@ def test_lost_secrets_are_never_made_anew_while_machines_exist(empty: Any) -> No
     finally:
         secrets.write_text(kept)
 
-    assert "machines exist, and k3s.token and ssh.host-key-seed is not in" in said
+    assert "machines exist, and k3s.token and ssh.host-key-seed are not in" in said
     assert known.read_text() == before
 
 

@@ -15,7 +15,7 @@ RECORDED = Path(__file__).resolve().parents[1] / "deploys/fixtures/argocd"
 KEY = "resource.customizations.health.argoproj.io_Application"
 NOW, LONG_AGO = "2999-01-01T00:00:00Z", "2026-01-01T00:00:00Z"
 SOURCE = {"repoURL": "https://git.lan/infra.git", "path": "a", "targetRevision": "main"}
-SPEC: Object = {"source": SOURCE | {"kustomize": {}}}
+SPEC: Object = {"source": SOURCE | {"directory": {"recurse": False, "jsonnet": {"libs": []}}}}
 SYNCED = {
     "sync": {"status": "Synced", "comparedTo": {"source": SOURCE, "destination": {}}},
     "health": {"status": "Healthy"},
