@@ -37,9 +37,9 @@ class Api:
         self._limits = limits or Limits()
         try:
             self._tls = kubeconfig.tls()
-        except ssl.SSLError as error:
+        except (ssl.SSLError, ValueError) as error:  # the second for an authority that is empty
             raise KubernetesError(
-                f"the kubeconfig's certificate or key cannot be used ({error.reason}); {_FETCH}"
+                f"the kubeconfig's certificate or key cannot be used ({getattr(error, 'reason', None) or error}); {_FETCH}"
             ) from None
 
     def get(self, path: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from bootstrap.errors import KubernetesError
+from bootstrap.kubernetes.api import Api
 from bootstrap.kubernetes.kubeconfig import Kubeconfig
 from tests.bootstrap.kubernetes.conftest import kubeconfig_text
 
@@ -96,3 +97,15 @@ def test_any_other_shape_is_one_line_with_the_fix(tmp_path: Path, text: str) -> 
     assert str(caught.value) == (
         f"{path}: not a kubeconfig as the deploy writes it; delete it and run the deploy again"
     )
+
+
+@pytest.mark.parametrize(
+    "field", ["certificate-authority-data", "client-certificate-data", "client-key-data"]
+)
+def test_an_empty_field_is_one_line_with_the_fix(path: Path, field: str) -> None:
+    document = yaml.safe_load(path.read_text())
+    (document["clusters"][0]["cluster"] if "authority" in field else document["users"][0]["user"])[field] = ""
+    path.write_text(yaml.safe_dump(document))
+
+    with pytest.raises(KubernetesError, match=r"cannot be used \(.+\); run the deploy again"):
+        Api(Kubeconfig.read(path))
