@@ -6,6 +6,7 @@ import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
@@ -95,11 +96,20 @@ class Infisical(Model):
     """Where External Secrets reads. Its machine identity is the secrets `infisical.client-id` and `infisical.client-secret`."""
 
     host: str = Field(pattern=r"^https://[^/\s]+$")
-    """Address of the Infisical server, without a path."""
+    """Address of the Infisical server, without a path; on port 443, the one that the network policy lets out."""
     project: str = Field(min_length=1)
     """The project's slug there."""
     environment: str = Field(min_length=1)
     """The environment's slug there."""
+
+    @field_validator("host")
+    @classmethod
+    def _https(cls, value: str) -> str:
+        if urlsplit(value).port not in (None, 443):
+            raise ValueError(
+                "is on a port that kubernetes/policies/operator/allow-api.yaml does not let out; serve it on 443"
+            )
+        return value
 
 
 class GitOps(Model):

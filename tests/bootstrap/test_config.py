@@ -53,6 +53,11 @@ REFUSED = [
     ("network.ipv6", None, "k3s.cluster_cidr has IPv4 and IPv6, the machines have IPv4"),
     ("k3s.cluster_cidr", ["10.10.0.0/16", "fd42::/56"], "networks 10.10.0.0/16 and 10.10.0.0/24 overlap"),
     ("k3s.settings", {"token": "x"}, "token is written by this project itself; remove it from settings"),
+    (
+        "gitops.infisical",
+        {"host": "https://vault.lan:8443", "project": "a", "environment": "b"},
+        "is on a port that kubernetes/policies/operator/allow-api.yaml does not let out; serve it on 443",
+    ),
     ("k3s.pin.sha256", "abc", "String should match pattern"),
     ("proxmox.endpoints", ["http://10.0.0.1"], "is no endpoint; write https://ADDRESS:8006"),
     ("proxmox.fingerprint", "12", "is no SHA-256 fingerprint"),
