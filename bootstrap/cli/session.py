@@ -69,10 +69,15 @@ class Session:
 
     def generated(self, seed: Secret | None) -> list[File]:
         """Every file that follows from the environment; known_hosts only with the host-key seed."""
-        return [
-            *inventory.files(self.cluster, self.workloads, self.project, seed),
-            *gitops.files(self.workloads, self.project),
-        ]
+        committed = gitops.files(self.workloads, self.project)
+        if self.lacks_lab:
+            return committed
+        return [*inventory.files(self.cluster, self.workloads, self.project, seed), *committed]
+
+    @property
+    def lacks_lab(self) -> bool:
+        """The demo while no lab runs: its inventory is not known, what Git holds of it is."""
+        return self.environment.source == "lab" and bool(config.unpinned(self.environment))
 
     @cached_property
     def secrets(self) -> Secrets:

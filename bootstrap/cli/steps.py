@@ -175,7 +175,7 @@ def seed_if_readable(session: Session) -> tuple[Secret | None, str]:
 def write_inventory(session: Session) -> None:
     """Write what differs, and say so."""
     seed, why = seed_if_readable(session)
-    if seed is None:
+    if seed is None and not session.lacks_lab:
         console.print(f"known_hosts was not written: {why}", style="yellow", markup=False)
     for file in session.generated(seed):
         name = file.path.relative_to(session.project)
