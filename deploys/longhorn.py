@@ -18,7 +18,7 @@ MODULES = ("iscsi_tcp", "dm_crypt", "nfs")
 ISCSID = ("iscsid.socket", "iscsid.service")
 """Either will do; Debian enables the socket, which starts the service when somebody asks."""
 
-_DATA = "/var/lib/longhorn"
+DATA = "/var/lib/longhorn"
 _LABEL = "node.longhorn.io/create-default-disk"
 
 
@@ -29,6 +29,6 @@ def runs(settings: Settings) -> bool:
 
 def labelled(settings: Settings, node: Node) -> Node:
     """The node; where it has a disk for Longhorn, with the label by which Longhorn takes it. A label of the environment wins."""
-    if not runs(settings) or _DATA not in [disk.mount for disk in node.data_disks]:
+    if not runs(settings) or DATA not in [disk.mount for disk in node.data_disks]:
         return node
     return node.model_copy(update={"labels": {_LABEL: "true"} | node.labels})

@@ -1,6 +1,7 @@
 """The components of the layers core and platform: their order, their charts, and the add-ons of K3s that they replace.
 
-A component runs on a cluster when kubernetes/LAYER/NAME/overlays/ENV exists and its chart's pin is known. Applications (the
+A component runs on a cluster when kubernetes/LAYER/NAME/overlays/ENV exists, its chart's pin is known and a machine has the
+disk that it needs. Applications (the
 layer apps) are not listed: Argo CD finds them.
 """
 
@@ -30,7 +31,7 @@ class Component(Model):
     """`wave`: a component is created when all of lower waves are synced and healthy; core 0-9, platform 10-19.
 
     `name` is the name of its folder, of its Application and of its namespace. `replaces`: the K3s add-on that is disabled
-    where this runs.
+    where this runs. `disk`: where a data disk is mounted, without which it has no place for data.
     """
 
     layer: Literal["core", "platform"]
@@ -38,6 +39,7 @@ class Component(Model):
     wave: int = Field(ge=0, le=19)
     chart: Chart | None = None
     replaces: str | None = None
+    disk: str | None = None
     ignored: tuple[Ignored, ...] = ()
 
 
@@ -65,7 +67,14 @@ COMPONENTS = (
         ignored=(_BGP_PEERS,),
     ),
     # Longhorn's own tools expect this namespace
-    Component(layer="core", name="longhorn-system", wave=1, chart=pins.LONGHORN, replaces="local-storage"),
+    Component(
+        layer="core",
+        name="longhorn-system",
+        wave=1,
+        chart=pins.LONGHORN,
+        replaces="local-storage",
+        disk="/var/lib/longhorn",
+    ),
     Component(layer="core", name="traefik", wave=2, chart=pins.TRAEFIK, replaces="traefik"),
     Component(layer="platform", name="priorities", wave=10),
     Component(layer="platform", name="external-secrets", wave=11, chart=pins.EXTERNAL_SECRETS),

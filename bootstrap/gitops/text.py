@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import yaml
+
+# Numbers of YAML 1.2, which Argo CD reads; PyYAML knows 1.1, to which 1e3, 0o17 and 089 are texts. A commit may be 1234e56.
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|0o[0-7]+", re.IGNORECASE)
 
 
 def document(objects: Iterable[dict[str, Any]], heading: str = "") -> str:
@@ -23,7 +27,7 @@ def replacing(kind: str, name: str, values: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as blocks, lists indented, nothing by reference."""
+    """Texts of several lines as blocks, numbers that are texts quoted, lists indented, nothing by reference."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
         super().increase_indent(flow, indentless=False)
@@ -33,7 +37,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None
+    style = "|" if "\n" in text else "'" if _NUMBER.fullmatch(text) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

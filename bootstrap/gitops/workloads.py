@@ -1,4 +1,4 @@
-"""What of the layers core and platform runs on a cluster: said by the tree (kubernetes/LAYER/NAME/overlays/ENV) and by the pins."""
+"""What of the layers core and platform runs on a cluster: said by the tree (kubernetes/LAYER/NAME/overlays/ENV), the pins and the disks."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Workloads:
         """Read from the tree below `project`."""
         tree = project / "kubernetes"
         wanted = [c for c in catalogue if (tree / c.layer / c.name / "overlays" / environment.name).is_dir()]
-        sentences = [sentence for c in wanted if (sentence := _unpinned(c))]
+        lacks = {c.name: sentence for c in wanted if (sentence := _unpinned(c) or _homeless(c, environment))}
         return cls(
             environment,
-            tuple(c for c in sorted(wanted, key=lambda c: c.wave) if not _unpinned(c)),
-            tuple(sentences if wanted else [_nothing(environment.name)]),
+            tuple(c for c in sorted(wanted, key=lambda c: c.wave) if c.name not in lacks),
+            tuple(lacks.values() if wanted else [_nothing(environment.name)]),
         )
 
     @property
@@ -54,4 +54,15 @@ def _unpinned(component: Component) -> str | None:
         f" {chart.version or ''}".rstrip()
         + " is None in bootstrap/config/pins.py;"
         f" read it (as `digest`) in {chart.repository}/index.yaml, enter it, run rzp-bootstrap inventory ENV"
+    )
+
+
+def _homeless(component: Component, environment: Environment) -> str | None:
+    """Why a component is left out whose disk no node has: volumes would wait for it, and what comes later for them."""
+    mounts = {disk.mount for pool in environment.pools if pool.indexes for disk in pool.data_disks}
+    if component.disk is None or component.disk in mounts:
+        return None
+    return (
+        f"{component.layer}/{component.name}: no node of {environment.name} has a data disk at {component.disk}; add one to"
+        f" a pool's data_disks in bootstrap/config/{environment.name}.py, or delete its overlay"
     )

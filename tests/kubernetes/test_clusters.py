@@ -14,7 +14,9 @@ from bootstrap.config.base import Environment
 from bootstrap.config.components import COMPONENTS, Component
 from bootstrap.config.software import Chart, Infisical
 from bootstrap.gitops import Workloads
+from bootstrap.gitops.text import document
 from bootstrap.inventory import settings
+from deploys import longhorn
 
 Object = dict[str, Any]
 Build = Callable[[str], list[Object]]
@@ -50,6 +52,23 @@ def test_the_committed_folder_is_up_to_date(cluster: str, environments: dict[str
     assert stale == [], f"run: rzp-bootstrap inventory {cluster}"
     folder = KUBERNETES / "clusters" / cluster
     assert {path for path in folder.rglob("*") if path.is_file()} == {file.path for file in files}
+
+
+def test_every_cluster_in_the_tree_is_an_environment() -> None:
+    overlays = {path.name for path in KUBERNETES.glob("*/*/overlays/*")}
+    folders = {path.name for path in KUBERNETES.glob("clusters/*/")} - {"base"}
+    assert folders | overlays == {*CLUSTERS}, "delete what an environment that is gone has left"
+
+
+@pytest.mark.parametrize(
+    "text", ["1234e56", "1e3", "0o17", "089", "1.5", "true", "1.12.0", "main", "v1", "release-7"]
+)
+def test_a_text_is_never_read_as_a_number(text: str) -> None:
+    """By YAML 1.2, of which PyYAML does not know all numbers."""
+    (line,) = document([{"revision": text}]).splitlines()
+    plain = line.removeprefix("revision: ")
+    assert yaml.safe_load(line) == {"revision": text}
+    assert (plain == text) == (text in ("1.12.0", "main", "v1", "release-7"))
 
 
 def test_the_catalogue_and_the_tree_name_the_same_components() -> None:
@@ -143,6 +162,24 @@ def test_a_component_without_a_pin_is_left_out_and_says_what_is_missing(
     assert told["gitops"]["left_out"] == [sentence]
     assert "metallb" not in told["components"]
     assert told["k3s"]["disable"] == ["local-storage", "traefik"], "K3s' own takes its place"
+
+
+def test_longhorn_is_left_out_where_no_node_has_a_disk_for_it(environments: dict[str, Environment]) -> None:
+    staging = environments["staging"].model_copy(update={"agents": ()})
+    workloads = Workloads.of(staging, PROJECT)
+    (sentence,) = workloads.left_out
+    assert sentence.startswith(
+        "core/longhorn-system: no node of staging has a data disk at /var/lib/longhorn; add one"
+    )
+    told = settings(K3sCluster(staging), workloads)
+    assert "longhorn-system" not in told["components"]
+    assert told["k3s"]["disable"] == ["servicelb", "traefik"], "K3s' own storage stays"
+
+
+def test_longhorns_disk_is_the_one_that_its_values_and_the_deploy_name() -> None:
+    (component,) = (c for c in COMPONENTS if c.name == "longhorn-system")
+    values = yaml.safe_load((KUBERNETES / "core/longhorn-system/values.yaml").read_text())
+    assert component.disk == values["defaultSettings"]["defaultDataPath"] == longhorn.DATA
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS)
