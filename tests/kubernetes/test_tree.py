@@ -100,6 +100,14 @@ def test_every_namespace_denies_all_traffic_but_what_it_allows(overlay: str, bui
     assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
+def test_cert_manager_may_ask_the_name_servers_of_a_zone(built: Build) -> None:
+    policy = named(built("core/cert-manager/base"), "NetworkPolicy")["allow-name-servers"]["spec"]
+    (egress,) = policy["egress"]
+    assert {(port["protocol"], port["port"]) for port in egress["ports"]} == {("UDP", 53), ("TCP", 53)}
+    assert "to" not in egress
+    assert policy["podSelector"] == {"matchLabels": {"app.kubernetes.io/component": "controller"}}
+
+
 @pytest.mark.parametrize("overlay", APPS)
 def test_an_app_has_probes_resources_and_a_disruption_budget(overlay: str, built: Build) -> None:
     objects = built(overlay)
