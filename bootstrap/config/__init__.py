@@ -180,7 +180,7 @@ def _site_values(environment: Environment) -> Iterable[tuple[str, str]]:
     yield "DOMAIN", environment.ingress.domain
     yield "GIT_REPOSITORY", environment.gitops.repository
     if environment.gitops.infisical:
-        yield "INFISICAL.host", environment.gitops.infisical.host
+        yield "infisical, host", environment.gitops.infisical.host
 
 
 def _is_documentation(value: str) -> bool:

@@ -1,8 +1,7 @@
 """The components of the layers core and platform: their order, their charts, and the add-ons of K3s that they replace.
 
 A component runs on a cluster when kubernetes/LAYER/NAME/overlays/ENV exists, its chart's pin is known and a machine has the
-disk that it needs. Applications (the
-layer apps) are not listed: Argo CD finds them.
+disk that it needs. Applications (the layer apps) are not listed: Argo CD finds them.
 """
 
 from __future__ import annotations
@@ -28,18 +27,21 @@ class Ignored(Model):
 
 
 class Component(Model):
-    """`wave`: a component is created when all of lower waves are synced and healthy; core 0-9, platform 10-19.
+    """`wave`: a component is created when all of lower waves are synced and healthy; core 0-9, platform 10-19, apps 20, and
+    behind them what depends on something outside, so that nothing waits for it.
 
     `name` is the name of its folder, of its Application and of its namespace. `replaces`: the K3s add-on that is disabled
     where this runs. `disk`: where a data disk is mounted, without which it has no place for data.
+    `infisical`: it is for clusters that have an Infisical.
     """
 
     layer: Literal["core", "platform"]
     name: Hostname
-    wave: int = Field(ge=0, le=19)
+    wave: int = Field(ge=0, le=29)
     chart: Chart | None = None
     replaces: str | None = None
     disk: str | None = None
+    infisical: bool = False
     ignored: tuple[Ignored, ...] = ()
 
 
@@ -79,4 +81,5 @@ COMPONENTS = (
     Component(layer="platform", name="priorities", wave=10),
     Component(layer="platform", name="external-secrets", wave=11, chart=pins.EXTERNAL_SECRETS),
     Component(layer="platform", name="monitoring", wave=11, chart=pins.MONITORING),
+    Component(layer="platform", name="secret-store", wave=21, infisical=True),
 )

@@ -40,6 +40,6 @@ environment = Environment(
         repository=site.GIT_REPOSITORY,
         revision=site.GIT_REVISION,
         argocd=pins.ARGOCD,
-        infisical=site.INFISICAL,
+        infisical=site.infisical("prod"),
     ),
 )

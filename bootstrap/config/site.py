@@ -39,6 +39,10 @@ DOMAIN = "home.example"  # production's applications are NAME.DOMAIN, staging's 
 GIT_REPOSITORY = "https://git.example/rzp-infra.git"
 GIT_REVISION = "main"
 
-# Infisical(host="https://app.infisical.com", project="…", environment="…"): where the clusters' applications get their
-# secrets from. None: External Secrets runs without a store.
-INFISICAL: Infisical | None = None
+
+def infisical(environment: str) -> Infisical | None:  # noqa: ARG001
+    """Where a cluster's applications get their secrets from; None: External Secrets runs without a store.
+
+    return Infisical(host="https://app.infisical.com", project="…", environment=environment)
+    """
+    return None

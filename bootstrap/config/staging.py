@@ -42,6 +42,6 @@ environment = Environment(
         repository=site.GIT_REPOSITORY,
         revision=site.GIT_REVISION,
         argocd=pins.ARGOCD,
-        infisical=site.INFISICAL,
+        infisical=site.infisical("staging"),
     ),
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bootstrap.config.base import Environment
-from bootstrap.gitops.text import document, replacing
+from bootstrap.config.software import Infisical
+from bootstrap.gitops.text import replacing
 
 
 def environment_object(environment: Environment) -> dict[str, Any]:
@@ -23,6 +24,7 @@ def environment_object(environment: Environment) -> dict[str, Any]:
 
 def component(environment: Environment) -> dict[str, Any]:
     """A kustomize Component that puts the environment's values into whatever an overlay builds."""
+    infisical = environment.gitops.infisical
     first, last = (environment.addresses(host) for host in environment.ingress.pool)
     pool = [f"{one}-{other}" for one, other in zip(first, last, strict=True)]
     hosts = {
@@ -40,24 +42,15 @@ def component(environment: Environment) -> dict[str, Any]:
         "kind": "Component",
         "resources": ["environment.yaml"],
         "replacements": [hosts],
-        "patches": [replacing("IPAddressPool", "default", {"/spec/addresses": pool}), _store(environment)],
+        "patches": [
+            replacing("IPAddressPool", "default", {"/spec/addresses": pool}),
+            *([_store(infisical)] if infisical else []),
+        ],
     }
 
 
-def _store(environment: Environment) -> dict[str, Any]:
-    """The store of External Secrets; without Infisical there is none."""
-    infisical = environment.gitops.infisical
-    if infisical is None:
-        gone = {
-            "apiVersion": "external-secrets.io/v1",
-            "kind": "ClusterSecretStore",
-            "metadata": {"name": "infisical"},
-            "$patch": "delete",
-        }
-        return {
-            "target": {"kind": "ClusterSecretStore", "name": "infisical"},
-            "patch": document([gone]),
-        }
+def _store(infisical: Infisical) -> dict[str, Any]:
+    """The store of External Secrets."""
     provider = "/spec/provider/infisical"
     return replacing(
         "ClusterSecretStore",

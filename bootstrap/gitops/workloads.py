@@ -24,7 +24,7 @@ class Workloads:
         """Read from the tree below `project`."""
         tree = project / "kubernetes"
         wanted = [c for c in catalogue if (tree / c.layer / c.name / "overlays" / environment.name).is_dir()]
-        lacks = {c.name: sentence for c in wanted if (sentence := _unpinned(c) or _homeless(c, environment))}
+        lacks = {c.name: sentence for c in wanted if (sentence := _lacking(c, environment))}
         return cls(
             environment,
             tuple(c for c in sorted(wanted, key=lambda c: c.wave) if c.name not in lacks),
@@ -44,8 +44,25 @@ def _nothing(name: str) -> str:
     )
 
 
-def _unpinned(component: Component) -> str | None:
-    """Why a component is left out, and what to do about it; None when its pin is whole."""
+def _lacking(component: Component, environment: Environment) -> str | None:
+    """Why a component is left out, and what to do about it; None when it runs."""
+    return (
+        _unpinned(component, environment.name)
+        or _homeless(component, environment)
+        or _unconnected(component, environment)
+    )
+
+
+def _unconnected(component: Component, environment: Environment) -> str | None:
+    if not component.infisical or environment.gitops.infisical:
+        return None
+    return (
+        f"{component.layer}/{component.name}: {environment.name} names no Infisical; give its GitOps one (bootstrap/config), or delete"
+        " its overlay"
+    )
+
+
+def _unpinned(component: Component, name: str) -> str | None:
     chart = component.chart
     if chart is None or not chart.missing():
         return None
@@ -53,12 +70,12 @@ def _unpinned(component: Component) -> str | None:
         f"{component.layer}/{component.name}: the {' and the '.join(chart.missing())} of chart {chart.name}"
         f" {chart.version or ''}".rstrip()
         + " is None in bootstrap/config/pins.py;"
-        f" read it (as `digest`) in {chart.repository}/index.yaml, enter it, run rzp-bootstrap inventory ENV"
+        f" read it (as `digest`) in {chart.repository}/index.yaml, enter it, run rzp-bootstrap inventory {name}"
     )
 
 
 def _homeless(component: Component, environment: Environment) -> str | None:
-    """Why a component is left out whose disk no node has: volumes would wait for it, and what comes later for them."""
+    """Volumes would wait for a disk that no node has, and what comes later for them."""
     mounts = {disk.mount for pool in environment.pools if pool.indexes for disk in pool.data_disks}
     if component.disk is None or component.disk in mounts:
         return None

@@ -32,9 +32,14 @@ def compared(status: str, **other: Any) -> Object:
 
 APPLICATIONS = [
     ({}, "Progressing", "not compared with its spec yet"),
-    (compared("OutOfSync", health={"status": "Missing"}), "Progressing", "sync status: OutOfSync"),
-    (compared("Unknown"), "Progressing", "sync status: Unknown"),
+    (compared("OutOfSync", health={"status": "Missing"}), "Progressing", "OutOfSync, Missing"),
+    (compared("Unknown"), "Progressing", "Unknown, Healthy"),
     (compared("Unknown", conditions=[NOT_RENDERED]), "Degraded", "no such chart"),
+    (
+        compared("OutOfSync", conditions=[NOT_RENDERED], operationState={"phase": "Running"}),
+        "Progressing",
+        "a sync is under way",
+    ),
     (
         {"status": {"conditions": [{"type": "InvalidSpecError", "message": "no project"}]}},
         "Degraded",
@@ -44,14 +49,14 @@ APPLICATIONS = [
     (compared("Synced", conditions=[{"type": "OrphanedResourceWarning", "message": "2"}]), "Healthy", ""),
     (compared("Synced", operationState={"phase": "Running"}), "Progressing", "a sync is under way"),
     (compared("Synced") | {"operation": {"sync": {}}}, "Progressing", "a sync is under way"),
-    (compared("Synced", health={"status": "Progressing"}), "Progressing", "health: Progressing"),
+    (compared("Synced", health={"status": "Progressing"}), "Progressing", "Synced, Progressing"),
     (compared("Synced", health={"status": "Degraded"}), "Degraded", "one of its objects is degraded"),
-    (compared("Synced", health={}), "Progressing", "health: none yet"),
+    (compared("Synced", health={}), "Progressing", "Synced, no health"),
     (AGED | compared("Synced"), "Healthy", ""),
     (
         AGED | compared("Synced", health={"status": "Progressing"}),
         "Degraded",
-        f"since {LONG_AGO}: health: Prog",
+        f"since {LONG_AGO}: Synced, Progressing",
     ),
     (
         AGED | compared("OutOfSync", operationState={"phase": "Running", "startedAt": NOW}),

@@ -148,5 +148,5 @@ def test_a_broken_object_is_found(thing: Object, faults: Faults) -> None:
 
 
 def test_the_store_that_only_clusters_with_infisical_have_is_valid(built: Build, faults: Faults) -> None:
-    objects = built("platform/external-secrets/base")
+    objects = built("platform/secret-store/base")
     assert told([thing for thing in objects if thing["kind"] == "ClusterSecretStore"], faults) == {}

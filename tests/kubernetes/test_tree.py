@@ -139,7 +139,9 @@ def issuers(built: Build) -> set[str]:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_no_placeholder_is_left(overlay: str, built: Build) -> None:
+def test_no_placeholder_is_left(overlay: str, built: Build, environments: dict[str, Environment]) -> None:
+    if "secret-store" in overlay and not environments[overlay.rsplit("/", maxsplit=1)[1]].gitops.infisical:
+        return  # it does not run there
     text = yaml.safe_dump([thing for thing in built(overlay) if thing["kind"] != "CustomResourceDefinition"])
     assert re.findall(r"\b(?:DOMAIN|HOST|PROJECT|ENVIRONMENT)$", text, re.MULTILINE) == []
     assert "rzp-environment" not in text
