@@ -33,6 +33,7 @@ class Verdict:
     """About one Application or ApplicationSet. `missing` in a few words, None when it is as it should be.
 
     `reasons` are lines; `hopeless` is the one that only a person can change. `namespace`: where its workloads run.
+    `project`: its layer.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Verdict:
     reasons: tuple[str, ...] = ()
     hopeless: str | None = None
     namespace: str = ""
+    project: str = ""
 
 
 def judge(objects: Iterable[Body]) -> tuple[Verdict, ...]:
@@ -120,8 +122,10 @@ def _application(body: Body, *, settled: bool) -> Verdict:
     reasons = tuple(dict.fromkeys(line for _, line in told))
     kept = (*reasons[:_LINES], *([f"… and {len(reasons) - _LINES} more"] if len(reasons) > _LINES else []))
     final = [f"{name}: {line}" for is_final, line in told if is_final]
-    namespace = body.get("spec", {}).get("destination", {}).get("namespace", "")
-    return Verdict(name, missing, kept, final[0] if final and settled else None, namespace)
+    spec = body.get("spec", {})
+    namespace = spec.get("destination", {}).get("namespace", "")
+    lost = final[0] if final and settled else None
+    return Verdict(name, missing, kept, lost, namespace, spec.get("project", ""))
 
 
 def _sync(body: Body) -> str:

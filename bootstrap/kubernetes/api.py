@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +19,11 @@ _FETCH = "run the deploy again, it fetches the present kubeconfig"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Seconds until a connection stands, and until its next bytes come."""
+    """Seconds until a connection stands, until its next bytes come, and until the whole answer is there."""
 
     connect: float = 5
     read: float = 10
+    answer: float = 30
 
 
 class Api:
@@ -48,13 +50,21 @@ class Api:
         server = self._servers[0]
         try:
             connection.request("GET", path, headers={"Accept": "application/json"})
-            response = connection.getresponse()
-            body = response.read()
+            with connection.getresponse() as response:
+                body = self._body(response)
         except (OSError, http.client.HTTPException) as error:
             raise KubernetesError(f"{server}: {_broken(error, self._limits)}") from None
         finally:
             connection.close()
         return _answer(f"{server}{path}", response.status, body)
+
+    def _body(self, response: http.client.HTTPResponse) -> bytes:
+        ends, parts = time.monotonic() + self._limits.answer, []
+        while part := response.read1(65536):
+            parts.append(part)
+            if time.monotonic() > ends:
+                raise TimeoutError
+        return b"".join(parts)
 
     def _connected(self) -> http.client.HTTPSConnection:
         refusals = []
@@ -90,10 +100,12 @@ def _unreached(error: OSError, limits: Limits) -> str:
 def _broken(error: Exception, limits: Limits) -> str:
     """After the handshake. TLS 1.3 tells only here that the server does not accept our certificate."""
     if isinstance(error, TimeoutError):
-        return f"the Kubernetes API does not answer within {limits.read:g} s"
+        return f"the Kubernetes API does not answer within {limits.read:g} s (or its answer takes longer than {limits.answer:g} s)"
     if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
         return f"the API does not accept the kubeconfig's certificate ({error.reason}); {_FETCH}"
-    return f"the connection broke before the answer ({error or type(error).__name__})"
+    said = str(error) or type(error).__name__
+    # the server's refusal may be lost with the connection that it closes
+    return f"the connection broke before the answer ({said}); if the certificate has expired, {_FETCH}"
 
 
 def _answer(url: str, status: int, body: bytes) -> dict[str, Any]:

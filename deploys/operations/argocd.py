@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from typing import TYPE_CHECKING
 
 from pyinfra import logger
@@ -119,7 +120,8 @@ def handed_over(settings: Settings) -> Commands:
 def followed(settings: Settings, seconds: float = FOLLOWED_SECONDS) -> Commands:
     """After the hand-over everything becomes Synced and Healthy, once; root is marked with that.
 
-    A run that was interrupted is finished by the next one. Later a lack is a warning: a deploy is no monitor.
+    A run that was interrupted is finished by the next one. Later a lack is a warning: a deploy is no monitor. And so is
+    an app that does not come up in time: the cluster is handed over all the same.
     """
     wanted, state = handover.root(settings).mark, _state(settings)
     due = state.followed != wanted
@@ -140,6 +142,7 @@ def followed(settings: Settings, seconds: float = FOLLOWED_SECONDS) -> Commands:
 
 def _until_followed(settings: Settings, seconds: float) -> Commands:
     hopes, seen, calm = Hopes(), list[Verdict](), False
+    ends = time.monotonic() + seconds
 
     def look() -> str | None:
         nonlocal calm
@@ -147,9 +150,15 @@ def _until_followed(settings: Settings, seconds: float) -> Commands:
         if not done or "{" not in text:
             return "the API does not answer"
         seen[:] = judge(items(text.splitlines(), "applications"))
-        if lost := hopes.lost(seen):
+        cluster = [verdict for verdict in seen if verdict.project != "apps"]
+        if lost := hopes.lost(cluster):
             raise Hopeless(lost)
         missing, was_calm = lacking(seen), calm
+        if missing and not lacking(cluster) and time.monotonic() >= ends:
+            for line in explained(seen):
+                host.log(f"  {line}", log_func=logger.warning)
+            host.log(f"not Synced and Healthy within {seconds:.0f} s: {missing}", log_func=logger.warning)
+            return None
         calm = missing is None
         # an ApplicationSet has no generation in its status: right after a change it still tells of the time before
         return missing if missing or was_calm else "all of it is; looking once more"

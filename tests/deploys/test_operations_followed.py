@@ -99,6 +99,17 @@ def test_the_wait_ends_with_its_time_and_tells_what_is_missing_and_why(
     ]
 
 
+def test_an_app_that_does_not_come_up_is_a_warning_and_the_cluster_is_handed_over(
+    machine: Any, settings: Settings, carry_out: Carry, healthy: dict[str, Body]
+) -> None:
+    (app, *_) = (name for name, body in healthy.items() if body["spec"].get("project") == "apps")
+    _answers(machine, _with(healthy, app, health={"status": "Degraded"}))
+    (command,) = carry_out(machine, argocd.followed, settings=settings)
+    assert f"--overwrite {FOLLOWED}={handover.root(settings).mark}" in str(command)
+    assert f"  {app}: Synced/Degraded" in machine.logs
+    assert machine.logs[-1] == f"not Synced and Healthy within 0 s: {app} Synced/Degraded"
+
+
 def test_an_api_that_does_not_answer_is_waited_for(
     machine: Any, settings: Settings, carry_out: Carry
 ) -> None:
