@@ -31,7 +31,7 @@ def compared(status: str, **other: Any) -> Object:
 
 
 APPLICATIONS = [
-    ({}, "Progressing", "not compared with its spec yet"),
+    ({}, "Progressing", "the change has not been looked at yet"),
     (compared("OutOfSync", health={"status": "Missing"}), "Progressing", "OutOfSync, Missing"),
     (compared("Unknown"), "Progressing", "Unknown, Healthy"),
     (compared("Unknown", conditions=[NOT_RENDERED]), "Degraded", "no such chart"),
@@ -45,7 +45,7 @@ APPLICATIONS = [
         "Degraded",
         "no project",
     ),
-    ({"status": {"conditions": [NOT_RENDERED]}}, "Progressing", "not compared with its spec yet"),
+    ({"status": {"conditions": [NOT_RENDERED]}}, "Progressing", "the change has not been looked at yet"),
     (compared("Synced", conditions=[{"type": "OrphanedResourceWarning", "message": "2"}]), "Healthy", ""),
     (compared("Synced", operationState={"phase": "Running"}), "Progressing", "a sync is under way"),
     (compared("Synced") | {"operation": {"sync": {}}}, "Progressing", "a sync is under way"),
@@ -53,6 +53,12 @@ APPLICATIONS = [
     (compared("Synced", health={"status": "Degraded"}), "Degraded", "one of its objects is degraded"),
     (compared("Synced", health={}), "Progressing", "Synced, no health"),
     (AGED | compared("Synced"), "Healthy", ""),
+    (AGED | {"status": SYNCED, "spec": TWO}, "Progressing", "the change has not been looked at yet"),
+    (
+        AGED | compared("OutOfSync", operationState={}) | {"operation": {}},
+        "Progressing",
+        "has not been looked at",
+    ),
     (
         AGED | compared("Synced", health={"status": "Progressing"}),
         "Degraded",
@@ -82,9 +88,9 @@ APPLICATIONS = [
     (
         {"status": SYNCED, "spec": {"source": SOURCE | {"targetRevision": "v2"}}},
         "Progressing",
-        "not compared",
+        "not been looked at",
     ),
-    ({"status": SYNCED, "spec": TWO}, "Progressing", "not compared with its spec yet"),
+    ({"status": SYNCED, "spec": TWO}, "Progressing", "the change has not been looked at yet"),
     (
         {
             "status": SYNCED
@@ -101,6 +107,7 @@ def judge(thing: Object) -> tuple[str, str]:
     """Health and message, as Argo CD gets them: the script sees the object as the global `obj`."""
     script = yaml.safe_load(CONFIGURATION.read_text())["data"][KEY]
     lua = lua51.LuaRuntime()
+    lua.execute("string, os, io = nil, nil, nil")  # as in Argo CD, where only require('os') gives times
     lua.globals()["obj"] = lua.table_from(
         json.loads(json.dumps(thing)), recursive=True
     )  # a shared part would come once
