@@ -41,9 +41,12 @@ ACCESS = Access(key_file="inventories/staging_ed25519")
 TIMEZONE = "Europe/Berlin"
 NTP: tuple[str, ...] = ()
 DOMAIN = "home.arpa"
-INFISICAL = None
 GIT_REPOSITORY = "{repository}"
 GIT_REVISION = "main"
+
+
+def infisical(environment: str) -> None:
+    return None
 '''
 
 
