@@ -21,6 +21,8 @@ GROUP = "argoproj.io"
 _FINE = ("Healthy", "Suspended")
 _UNDER_WAY = ("Running", "Terminating")
 _DONE = ("Synced", "Pruned", "PruneSkipped")
+_APPS = 20
+"""The wave of the apps."""
 _LINES = 12
 """Reasons that are given for one object."""
 _CHARACTERS = 400
@@ -33,7 +35,8 @@ class Verdict:
     """About one Application or ApplicationSet. `missing` in a few words, None when it is as it should be.
 
     `reasons` are lines; `hopeless` is the one that only a person can change. `namespace`: where its workloads run.
-    `project`: its layer.
+    `late`: nothing waits for it. So are apps and what comes with them or behind them; and root, where it lacks health
+    alone: that is the others', who are judged one by one.
     """
 
     name: str
@@ -41,7 +44,7 @@ class Verdict:
     reasons: tuple[str, ...] = ()
     hopeless: str | None = None
     namespace: str = ""
-    project: str = ""
+    late: bool = False
 
 
 def judge(objects: Iterable[Body]) -> tuple[Verdict, ...]:
@@ -122,10 +125,15 @@ def _application(body: Body, *, settled: bool) -> Verdict:
     reasons = tuple(dict.fromkeys(line for _, line in told))
     kept = (*reasons[:_LINES], *([f"… and {len(reasons) - _LINES} more"] if len(reasons) > _LINES else []))
     final = [f"{name}: {line}" for is_final, line in told if is_final]
-    spec = body.get("spec", {})
-    namespace = spec.get("destination", {}).get("namespace", "")
     lost = final[0] if final and settled else None
-    return Verdict(name, missing, kept, lost, namespace, spec.get("project", ""))
+    alone = name == ROOT and sync == "Synced" and current and not running and not deleted
+    namespace = body.get("spec", {}).get("destination", {}).get("namespace", "")
+    return Verdict(name, missing, kept, lost, namespace, late=alone or _late(body))
+
+
+def _late(body: Body) -> bool:
+    wave = body["metadata"].get("annotations", {}).get("argocd.argoproj.io/sync-wave", "0")
+    return body.get("spec", {}).get("project") == "apps" or int(wave) >= _APPS
 
 
 def _sync(body: Body) -> str:

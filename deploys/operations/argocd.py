@@ -121,7 +121,7 @@ def followed(settings: Settings, seconds: float = FOLLOWED_SECONDS) -> Commands:
     """After the hand-over everything becomes Synced and Healthy, once; root is marked with that.
 
     A run that was interrupted is finished by the next one. Later a lack is a warning: a deploy is no monitor. And so is
-    an app that does not come up in time: the cluster is handed over all the same.
+    an app, or a store of secrets, that does not come up in time: the cluster is handed over all the same.
     """
     wanted, state = handover.root(settings).mark, _state(settings)
     due = state.followed != wanted
@@ -150,7 +150,7 @@ def _until_followed(settings: Settings, seconds: float) -> Commands:
         if not done or "{" not in text:
             return "the API does not answer"
         seen[:] = judge(items(text.splitlines(), "applications"))
-        cluster = [verdict for verdict in seen if verdict.project != "apps"]
+        cluster = [verdict for verdict in seen if not verdict.late]
         if lost := hopes.lost(cluster):
             raise Hopeless(lost)
         missing, was_calm = lacking(seen), calm

@@ -99,15 +99,38 @@ def test_the_wait_ends_with_its_time_and_tells_what_is_missing_and_why(
     ]
 
 
-def test_an_app_that_does_not_come_up_is_a_warning_and_the_cluster_is_handed_over(
-    machine: Any, settings: Settings, carry_out: Carry, healthy: dict[str, Body]
+def _late_one(healthy: dict[str, Body], kind: str) -> tuple[dict[str, Body], str]:
+    """An app, or a component in the last wave, that is degraded, and root with it."""
+    if kind == "app":
+        name = next(name for name, body in healthy.items() if body["spec"].get("project") == "apps")
+        return _with(healthy, name, health={"status": "Degraded"}), name
+    found = _with(healthy, "alpha", health={"status": "Degraded"})
+    found["alpha"]["metadata"]["annotations"] = {"argocd.argoproj.io/sync-wave": "21"}
+    return _with(found, "root", health={"status": "Degraded"}), "alpha"
+
+
+@pytest.mark.parametrize("kind", ["app", "store"])
+def test_what_nothing_waits_for_is_a_warning_and_the_cluster_is_handed_over(
+    machine: Any, settings: Settings, carry_out: Carry, healthy: dict[str, Body], kind: str
 ) -> None:
-    (app, *_) = (name for name, body in healthy.items() if body["spec"].get("project") == "apps")
-    _answers(machine, _with(healthy, app, health={"status": "Degraded"}))
+    found, name = _late_one(healthy, kind)
+    _answers(machine, found)
     (command,) = carry_out(machine, argocd.followed, settings=settings)
     assert f"--overwrite {FOLLOWED}={handover.root(settings).mark}" in str(command)
-    assert f"  {app}: Synced/Degraded" in machine.logs
-    assert machine.logs[-1] == f"not Synced and Healthy within 0 s: {app} Synced/Degraded"
+    assert f"  {name}: Synced/Degraded" in machine.logs
+    assert machine.logs[-1].startswith("not Synced and Healthy within 0 s: ")
+    assert f"{name} Synced/Degraded" in machine.logs[-1]
+
+
+@pytest.mark.parametrize("sync", ["OutOfSync", "Unknown"])
+def test_root_itself_is_waited_for(
+    machine: Any, settings: Settings, carry_out: Carry, healthy: dict[str, Body], sync: str
+) -> None:
+    behind = {**healthy["root"]["status"]["sync"], "status": sync}
+    _answers(machine, _with(healthy, "root", sync=behind))
+    (failed,) = carry_out(machine, argocd.followed, settings=settings)
+    assert isinstance(failed, FunctionCommand)
+    assert f"not within 0 s; root {sync}/Healthy" in machine.logs[-1]
 
 
 def test_an_api_that_does_not_answer_is_waited_for(

@@ -147,7 +147,7 @@ def test_no_placeholder_is_left(overlay: str, built: Build, environments: dict[s
     assert "rzp-environment" not in text
 
 
-def test_every_container_of_argo_cd_has_requests(built: Build) -> None:
+def test_every_container_of_argo_cd_has_requests_and_every_pod_a_priority(built: Build) -> None:
     objects = built("core/argocd/overlays/demo")
     pods = [
         thing["spec"]["template"]["spec"]
@@ -156,6 +156,7 @@ def test_every_container_of_argo_cd_has_requests(built: Build) -> None:
     ]
     assert len(pods) == 7
     assert all(container["resources"]["requests"] for pod in pods for container in pod["containers"])
+    assert {pod["priorityClassName"] for pod in pods} == {"system-cluster-critical"}
 
 
 def test_argo_cd_never_removes_a_part_of_itself_nor_waits_for_that(built: Build) -> None:
