@@ -17,15 +17,6 @@ from bootstrap.config.software import Chart
 LAYERS = ("core", "platform")
 
 
-class Ignored(Model):
-    """A field that something in the cluster writes, so that a difference to Git is none; `pointer` is a JSON pointer."""
-
-    group: str = ""
-    kind: str
-    name: str
-    pointer: str
-
-
 class Component(Model):
     """`wave`: a component is created when all of lower waves are synced and healthy; core 0-9, platform 10-19, apps 20, and
     behind them what depends on something outside, so that nothing waits for it.
@@ -42,23 +33,10 @@ class Component(Model):
     replaces: str | None = None
     disk: str | None = None
     infisical: bool = False
-    ignored: tuple[Ignored, ...] = ()
 
-
-_BGP_PEERS = Ignored(
-    group="apiextensions.k8s.io",
-    kind="CustomResourceDefinition",
-    name="bgppeers.metallb.io",
-    pointer="/spec/conversion/webhook/clientConfig/caBundle",
-)
 
 COMPONENTS = (
-    Component(
-        layer="core",
-        name="argocd",
-        wave=0,
-        ignored=(Ignored(kind="Secret", name="argocd-secret", pointer="/data"),),
-    ),
+    Component(layer="core", name="argocd", wave=0),
     Component(layer="core", name="cert-manager", wave=1, chart=pins.CERT_MANAGER),
     Component(
         layer="core",
@@ -66,7 +44,6 @@ COMPONENTS = (
         wave=1,
         chart=pins.METALLB,
         replaces="servicelb",
-        ignored=(_BGP_PEERS,),
     ),
     # Longhorn's own tools expect this namespace
     Component(

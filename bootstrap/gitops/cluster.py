@@ -14,6 +14,7 @@ _SERVER = "https://kubernetes.default.svc"
 _REFERENCE = "repository"  # the name by which a chart's source finds its values in Git
 _SYNC_POLICY: dict[str, Any] = {
     "automated": {"prune": True, "selfHeal": True},
+    # also compares by who owns a field: what a controller fills in (a caBundle, a Secret's data) is no difference
     "syncOptions": ["ServerSideApply=true"],
     # for ever, but with the newest commit: without `refresh` the retries would sync the one that failed
     "retry": {
@@ -26,11 +27,6 @@ _SYNC_POLICY: dict[str, Any] = {
 
 def application(environment: Environment, component: Component, project: Path) -> dict[str, Any]:
     """One component: its overlay, and its chart with values from Git."""
-    ignored = [
-        ({"group": field.group} if field.group else {})
-        | {"kind": field.kind, "name": field.name, "jsonPointers": [field.pointer]}
-        for field in component.ignored
-    ]
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Application",
@@ -43,7 +39,6 @@ def application(environment: Environment, component: Component, project: Path) -
             "project": component.layer,
             "sources": _sources(environment, component, project),
             "destination": {"server": _SERVER, "namespace": component.name},
-            **({"ignoreDifferences": ignored} if ignored else {}),
             "syncPolicy": _SYNC_POLICY,
         },
     }

@@ -56,10 +56,7 @@ def _lacking(component: Component, environment: Environment) -> str | None:
 def _unconnected(component: Component, environment: Environment) -> str | None:
     if not component.infisical or environment.gitops.infisical:
         return None
-    return (
-        f"{component.layer}/{component.name}: {environment.name} names no Infisical; give its GitOps one (bootstrap/config), or delete"
-        " its overlay"
-    )
+    return f"{component.layer}/{component.name}: {environment.name} names no Infisical; give its GitOps one, or delete its overlay"
 
 
 def _unpinned(component: Component, name: str) -> str | None:

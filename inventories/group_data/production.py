@@ -106,7 +106,7 @@ rzp = {
         "credential": False,
         "infisical": False,
         "left_out": [
-            "platform/secret-store: production names no Infisical; give its GitOps one (bootstrap/config), or delete its overlay",
+            "platform/secret-store: production names no Infisical; give its GitOps one, or delete its overlay",
         ],
     },
     "kubeconfig": "inventories/production.kubeconfig",

@@ -76,7 +76,7 @@ rzp = {
         "credential": False,
         "infisical": False,
         "left_out": [
-            "platform/secret-store: staging names no Infisical; give its GitOps one (bootstrap/config), or delete its overlay",
+            "platform/secret-store: staging names no Infisical; give its GitOps one, or delete its overlay",
         ],
     },
     "kubeconfig": "inventories/staging.kubeconfig",
