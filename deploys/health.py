@@ -35,8 +35,7 @@ class Verdict:
     """About one Application or ApplicationSet. `missing` in a few words, None when it is as it should be.
 
     `reasons` are lines; `hopeless` is the one that only a person can change. `namespace`: where its workloads run.
-    `late`: nothing waits for it. So are apps and what comes with them or behind them; and root, where it lacks health
-    alone: that is the others', who are judged one by one.
+    `late`: nothing waits for it. So are apps and what comes behind them.
     """
 
     name: str
@@ -126,9 +125,8 @@ def _application(body: Body, *, settled: bool) -> Verdict:
     kept = (*reasons[:_LINES], *([f"… and {len(reasons) - _LINES} more"] if len(reasons) > _LINES else []))
     final = [f"{name}: {line}" for is_final, line in told if is_final]
     lost = final[0] if final and settled else None
-    alone = name == ROOT and sync == "Synced" and current and not running and not deleted
     namespace = body.get("spec", {}).get("destination", {}).get("namespace", "")
-    return Verdict(name, missing, kept, lost, namespace, late=alone or _late(body))
+    return Verdict(name, missing, kept, lost, namespace, late=_late(body))
 
 
 def _late(body: Body) -> bool:

@@ -15,6 +15,7 @@ from bootstrap.config.model import Hostname, Model
 from bootstrap.config.software import Chart
 
 LAYERS = ("core", "platform")
+APPS_WAVE = 20
 
 
 class Component(Model):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.config.base import Environment
-from bootstrap.config.components import COMPONENTS, LAYERS, Component
+from bootstrap.config.components import APPS_WAVE, COMPONENTS, LAYERS, Component
 from bootstrap.gitops.text import replacing
 from bootstrap.gitops.workloads import Workloads
 
@@ -33,7 +33,11 @@ def application(environment: Environment, component: Component, project: Path) -
         "metadata": {
             "name": component.name,
             "namespace": "argocd",
-            "annotations": {"argocd.argoproj.io/sync-wave": str(component.wave)},
+            "annotations": {
+                "argocd.argoproj.io/sync-wave": str(component.wave),
+                # what nothing waits for does not make root unhealthy either
+                **({"argocd.argoproj.io/ignore-healthcheck": "true"} if component.wave > APPS_WAVE else {}),
+            },
         },
         "spec": {
             "project": component.layer,

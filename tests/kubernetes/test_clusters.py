@@ -222,6 +222,16 @@ def test_the_pool_is_the_environments(
     assert pool["spec"]["addresses"] == [f"{a}-{b}" for a, b in zip(first, last, strict=True)]
 
 
+def test_what_comes_behind_the_apps_is_no_part_of_roots_health(environments: dict[str, Environment]) -> None:
+    applications = texts(Workloads.of(connected(environments["staging"]), PROJECT))["applications.yaml"]
+    kept_apart = [
+        thing["metadata"]["name"]
+        for thing in applications
+        if "argocd.argoproj.io/ignore-healthcheck" in thing["metadata"]["annotations"]
+    ]
+    assert kept_apart == ["secret-store"]
+
+
 def test_the_store_is_left_out_without_infisical_and_aims_at_it_with(
     environments: dict[str, Environment],
 ) -> None:
