@@ -4,7 +4,7 @@ BIN := .venv/bin
 SHELL := /bin/sh
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # What the lab and the tests need on Debian; everything else is Python and comes from requirements.lock.
-PACKAGES := mmdebstrap systemd-container debian-archive-keyring iproute2 kmod openssh-client openssh-server git sudo
+PACKAGES := mmdebstrap systemd-container debian-archive-keyring iproute2 kmod openssh-client openssh-server openssl git sudo
 
 .PHONY: help demo test test-all unit lint docs docs-commands recording install setup packages inventory-check clean
 

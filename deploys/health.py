@@ -21,8 +21,8 @@ GROUP = "argoproj.io"
 _FINE = ("Healthy", "Suspended")
 _UNDER_WAY = ("Running", "Terminating")
 _DONE = ("Synced", "Pruned", "PruneSkipped")
-_APPS = 20
-"""The wave of the apps."""
+APPS_WAVE = 20
+"""As bootstrap/config/components.py has it."""
 _LINES = 12
 """Reasons that are given for one object."""
 _CHARACTERS = 400
@@ -131,7 +131,7 @@ def _application(body: Body, *, settled: bool) -> Verdict:
 
 def _late(body: Body) -> bool:
     wave = body["metadata"].get("annotations", {}).get("argocd.argoproj.io/sync-wave", "0")
-    return body.get("spec", {}).get("project") == "apps" or int(wave) >= _APPS
+    return body.get("spec", {}).get("project") == "apps" or int(wave) >= APPS_WAVE
 
 
 def _sync(body: Body) -> str:

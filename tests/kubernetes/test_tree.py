@@ -1,18 +1,14 @@
 """Paths, names, namespaces and policies of kubernetes/ fit together. What runs where, and in which order: test_clusters.py."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from bootstrap.config.base import Environment
 from bootstrap.config.pins import ARGOCD
-
-Object = dict[str, Any]
-Build = Callable[[str], list[Object]]
+from tests.kubernetes.objects import NOT_IN_A_NAMESPACE, Build, named
 
 KUBERNETES = Path(__file__).resolve().parents[2] / "kubernetes"
 LAYERS = ("core", "platform", "apps")
@@ -20,22 +16,8 @@ FOLDERS = [path for layer in LAYERS for path in sorted((KUBERNETES / layer).iter
 OVERLAYS = [str(path.relative_to(KUBERNETES)) for path in sorted(KUBERNETES.glob("*/*/overlays/*"))]
 APPS = [overlay for overlay in OVERLAYS if overlay.startswith("apps/")]
 KUSTOMIZATIONS = sorted(KUBERNETES.rglob("kustomization.yaml"))
-# The kinds that live in no namespace, of those that are used here.
-NOT_IN_A_NAMESPACE = {
-    "Namespace",
-    "PriorityClass",
-    "ClusterRole",
-    "ClusterRoleBinding",
-    "ClusterIssuer",
-    "ClusterSecretStore",
-    "CustomResourceDefinition",
-}
 # Their namespace.yaml says what their pods need of the node.
 PRIVILEGED = {"metallb", "longhorn-system", "monitoring"}
-
-
-def named(objects: list[Object], kind: str) -> dict[str, Object]:
-    return {thing["metadata"]["name"]: thing for thing in objects if thing["kind"] == kind}
 
 
 def mentions(kustomization: Path) -> list[str]:
